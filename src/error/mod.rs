@@ -1,0 +1,138 @@
+//! The crate's `Error` and `Result`.
+
+mod system;
+
+use std::{any::Any, fmt, rc::Rc, time::Duration};
+
+pub(crate) use system::SpawnCode;
+pub use system::SystemError;
+
+use crate::{governance, orchestrator, process, repository, stitcher, worker};
+
+/// The result of everything that can fail in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, sorted by what a caller does about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller aborted the job. JavaScript receives an `Error` named `AbortError`.
+    #[error("Job aborted")]
+    Aborted,
+    /// Work was left behind because it did not end within the grace after an abort. JavaScript receives what it
+    /// receives for [`Error::Aborted`].
+    #[error("Job aborted")]
+    Abandoned,
+    /// An argument is wrong; the text names the field. JavaScript receives a `TypeError`.
+    #[error(transparent)]
+    InvalidInput(InvalidInput),
+    /// The operating system said no. JavaScript receives an `Error` with Node's `code`, `errno`, `syscall`, `path`.
+    #[error(transparent)]
+    System(SystemError),
+    /// A stored text is not JSON, or not what was expected. JavaScript receives a `SyntaxError`.
+    #[error("{0}")]
+    Syntax(#[source] serde_json::Error),
+    /// A child process could not do its work.
+    #[error(transparent)]
+    Process(process::Error),
+    /// A job or one of its chunks failed.
+    #[error(transparent)]
+    Job(orchestrator::Error),
+    /// The chunks could not be joined.
+    #[error(transparent)]
+    Stitch(stitcher::Error),
+    /// A chunk could not be run inside a worker.
+    #[error(transparent)]
+    Worker(worker::Error),
+    /// A value thrown by the caller's own code. JavaScript receives that very value.
+    #[error("{}", .0.message())]
+    Foreign(Rc<dyn Foreign>),
+}
+
+impl Error {
+    /// An [`Error::InvalidInput`] that says what `field` must be.
+    pub fn invalid(field: impl fmt::Display, expected: &str) -> Self {
+        Self::InvalidInput(InvalidInput(format!("{field} must be {expected}")))
+    }
+
+    /// Whether the error says that the work was aborted.
+    pub fn is_abort(&self) -> bool {
+        match self {
+            Self::Aborted | Self::Abandoned => true,
+            Self::Foreign(value) => value.is_abort(),
+            _ => false,
+        }
+    }
+}
+
+/// The text of an [`Error::InvalidInput`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidInput(pub(crate) String);
+
+/// A value of the embedding language that passes through the core untouched.
+pub trait Foreign: fmt::Debug {
+    /// Its `message` when it is an error, else the value as text.
+    fn message(&self) -> String;
+    /// Whether it says that work was aborted (an error named `AbortError`).
+    fn is_abort(&self) -> bool;
+    /// For the embedding to get its own type back.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::InvalidInput(invalid) => Self::InvalidInput(invalid),
+            other => Self::Process(other),
+        }
+    }
+}
+
+impl From<orchestrator::Error> for Error {
+    fn from(error: orchestrator::Error) -> Self {
+        Self::Job(error)
+    }
+}
+
+impl From<stitcher::Error> for Error {
+    fn from(error: stitcher::Error) -> Self {
+        match error {
+            stitcher::Error::System(system) => Self::System(system),
+            other => Self::Stitch(other),
+        }
+    }
+}
+
+impl From<worker::Error> for Error {
+    fn from(error: worker::Error) -> Self {
+        Self::Worker(error)
+    }
+}
+
+impl From<repository::Error> for Error {
+    fn from(error: repository::Error) -> Self {
+        match error {
+            repository::Error::System(system) => Self::System(system),
+            repository::Error::Syntax(syntax) => Self::Syntax(syntax),
+            repository::Error::InvalidId(id) => {
+                Self::InvalidInput(InvalidInput(format!("job id {id:?} must be a plain file name")))
+            }
+        }
+    }
+}
+
+impl From<governance::Error> for Error {
+    fn from(error: governance::Error) -> Self {
+        match error {
+            governance::Error::System(system) => Self::System(system),
+            governance::Error::Syntax { source, .. } => Self::Syntax(source),
+        }
+    }
+}
+
+/// `duration` in whole milliseconds, for texts and for JavaScript.
+#[expect(clippy::cast_precision_loss, reason = "no duration here comes near 2^53 ms")]
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_millis() as f64
+}

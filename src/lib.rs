@@ -1,0 +1,25 @@
+//! Runs the render jobs of the Helios video engine in chunks and joins the chunks into one video.
+//!
+//! Dependencies point one way: `bindings` → `orchestrator`, `worker` → `adapters`, `repository`, `storage`,
+//! `stitcher` → `process` → `model`, `error`. Only `bindings` knows Node-API; without the feature `node` the crate is
+//! a plain Rust library.
+
+pub mod adapters;
+#[cfg(feature = "node")]
+mod bindings;
+pub mod console;
+pub mod error;
+pub mod governance;
+pub mod model;
+pub mod orchestrator;
+pub mod process;
+pub mod repository;
+pub mod stitcher;
+pub mod storage;
+mod task;
+pub mod worker;
+
+pub use error::{Error, Result};
+
+/// The version of this package.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,16 @@
+//! What travels: jobs, chunks, statuses, results and the text in them. No I/O.
+
+mod fields;
+mod job;
+pub mod json;
+mod logs;
+mod status;
+mod text;
+mod worker;
+
+pub use fields::Fields;
+pub use job::{Chunk, ChunkId, JobSpec, JsonSpec, SpecSource};
+pub use logs::{LogEntry, Logs};
+pub use status::{FileSeen, JobDocument, JobState, JobStatus, RecordView, Rest};
+pub use text::Text;
+pub use worker::{ExitCode, JobChunk, OutputSink, OutputTarget, WorkerJob, WorkerResult};

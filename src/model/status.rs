@@ -1,0 +1,380 @@
+//! The record of a job: what repositories store.
+
+use std::{any::Any, collections::HashSet, io, rc::Rc, sync::Arc};
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{ChunkId, Fields, JobSpec, JsonSpec, LogEntry, Logs, json};
+use crate::{Error, Result};
+
+/// Entries formatted under one lock of the log.
+const LOG_BATCH: usize = 256;
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Submitted, not started.
+    Pending,
+    /// Uploading, rendering or merging.
+    Running,
+    /// All done.
+    Completed,
+    /// Ended by an error.
+    Failed,
+    /// Ended by its owner.
+    Cancelled,
+    /// Stopped by its owner, to be resumed.
+    Paused,
+}
+
+impl JobState {
+    const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Paused,
+    ];
+
+    /// The state's name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// The state with the given name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// What was seen of a chunk's output file when the chunk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileSeen {
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written, in milliseconds since the epoch.
+    pub modified_ms: f64,
+}
+
+/// The record of a job. Fields that a record of the user's does not have stay away when it is saved again; fields
+/// this type does not know stay as they are, in `rest`.
+#[derive(Clone, Debug, Default)]
+pub struct JobStatus {
+    /// The job's own id; empty in a record that has none.
+    pub id: String,
+    /// The job.
+    pub spec: Option<JobSpec>,
+    /// Where it is in its life; `None` for a state nobody knows.
+    pub state: Option<JobState>,
+    /// How much of it is done, in percent.
+    pub progress: Option<f64>,
+    /// How many chunks it has.
+    pub total_chunks: Option<f64>,
+    /// How many of them are done.
+    pub completed_chunks: Option<f64>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it was submitted, in milliseconds since the epoch.
+    pub created_at: Option<f64>,
+    /// When it last changed, in milliseconds since the epoch.
+    pub updated_at: Option<f64>,
+    /// How long its chunks took together, in milliseconds.
+    pub total_duration_ms: Option<f64>,
+    /// Where its definition was uploaded to.
+    pub job_def_url: Option<String>,
+    /// What its chunks wrote.
+    pub logs: Option<Logs>,
+    /// What was seen of the chunks' output files.
+    pub outputs: Option<IndexMap<String, FileSeen>>,
+    /// Everything else.
+    pub rest: Rest,
+}
+
+/// The record that a [`JobStatus`] was read from, for the fields it does not know.
+#[derive(Clone, Debug, Default)]
+pub enum Rest {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// A JSON object.
+    Json(Rc<Fields>),
+    /// An object of the embedding language.
+    Foreign(Rc<dyn Any>),
+}
+
+impl JobStatus {
+    /// Reads a record. Fields of another type than expected are left to `rest`.
+    ///
+    /// # Errors
+    /// When `text` is not a JSON object.
+    pub fn parse(text: &str) -> Result<Self> {
+        Ok(RecordView::parse(text).map_err(Error::Syntax)?.into_status())
+    }
+
+    /// The chunks that are recorded as done.
+    pub fn completed_ids(&self) -> Vec<ChunkId> {
+        let mut seen = HashSet::new();
+        let entries = self.logs.iter().flat_map(Logs::to_vec);
+        entries.filter_map(|entry| entry.chunk_id).filter(|id| seen.insert(id.key())).collect()
+    }
+
+    /// The record as it will be stored. Cheap: the work is left to [`JobDocument::write_to`], for another thread.
+    ///
+    /// # Errors
+    /// When the spec cannot be written as JSON.
+    pub fn document(&self) -> Result<JobDocument> {
+        let nothing = Fields::default();
+        let rest = if let Rest::Json(fields) = &self.rest { &**fields } else { &nothing };
+        let mut known: IndexMap<&str, Piece> = IndexMap::new();
+        let mut text = |name: &'static str, value: Option<String>| {
+            if let Some(value) = value {
+                known.insert(name, Piece::Json(value.into()));
+            }
+        };
+        text("id", Some(json::string(&self.id)).filter(|_| !self.id.is_empty()));
+        text(
+            "spec",
+            self.spec.as_ref().map(JobSpec::json).transpose()?.map(|text| text.to_string()),
+        );
+        text("state", self.state.map(|state| json::string(state.as_str())));
+        text("progress", self.progress.map(json::number));
+        text("totalChunks", self.total_chunks.map(json::number));
+        text("completedChunks", self.completed_chunks.map(json::number));
+        text("createdAt", self.created_at.map(json::number));
+        text("updatedAt", self.updated_at.map(json::number));
+        text("error", self.error.as_deref().map(json::string));
+        let metrics = self
+            .total_duration_ms
+            .map(|ms| rest.merged("metrics", "totalDurationMs", json::number(ms)));
+        text("metrics", metrics);
+        text(
+            "meta",
+            self.job_def_url
+                .as_deref()
+                .map(|url| rest.merged("meta", "jobDefUrl", json::string(url))),
+        );
+        text("outputs", self.outputs.as_ref().map(outputs_json));
+        if let Some(logs) = &self.logs {
+            known.insert("logs", Piece::Logs(logs.clone()));
+        }
+        let mut pieces: Vec<(String, Piece)> = Vec::with_capacity(known.len());
+        for (name, value) in rest.iter() {
+            let piece = known.shift_remove(name).unwrap_or_else(|| Piece::Json(value.into()));
+            pieces.push((name.to_owned(), piece));
+        }
+        pieces.extend(known.into_iter().map(|(name, piece)| (name.to_owned(), piece)));
+        Ok(JobDocument { pieces })
+    }
+}
+
+fn outputs_json(outputs: &IndexMap<String, FileSeen>) -> String {
+    let mut fields = Fields::default();
+    for (chunk, seen) in outputs {
+        let text =
+            format!(r#"{{"size":{},"modifiedMs":{}}}"#, seen.size, json::number(seen.modified_ms));
+        fields.set(chunk, text);
+    }
+    fields.json()
+}
+
+#[derive(Debug)]
+enum Piece {
+    Json(Arc<str>),
+    Logs(Logs),
+}
+
+/// A record on its way to a file or to JavaScript; can be written on any thread.
+#[derive(Debug)]
+pub struct JobDocument {
+    pieces: Vec<(String, Piece)>,
+}
+
+impl JobDocument {
+    /// The document without its logs, on one line.
+    pub fn json_without_logs(&self) -> String {
+        let fields = self.pieces.iter().filter_map(|(name, piece)| match piece {
+            Piece::Json(text) => Some(format!("{}:{text}", json::string(name))),
+            Piece::Logs(_) => None,
+        });
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    }
+
+    /// The whole document on one line.
+    pub fn json(&self) -> String {
+        let mut out = String::from("{");
+        for (index, (name, piece)) in self.pieces.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(&json::string(name));
+            out.push(':');
+            match piece {
+                Piece::Json(text) => out.push_str(text),
+                Piece::Logs(logs) => {
+                    out.push('[');
+                    for (index, entry) in logs.to_vec().iter().enumerate() {
+                        if index > 0 {
+                            out.push(',');
+                        }
+                        out.push_str(entry.json());
+                    }
+                    out.push(']');
+                }
+            }
+        }
+        out.push('}');
+        out
+    }
+
+    /// Writes the document as `JSON.stringify(job, null, 2)` would.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn write_to(&self, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
+        out.write_all(b"{")?;
+        for (index, (name, piece)) in self.pieces.iter().enumerate() {
+            out.write_all(if index > 0 { b",\n  " } else { b"\n  " })?;
+            out.write_all(json::string(name).as_bytes())?;
+            out.write_all(b": ")?;
+            match piece {
+                Piece::Json(text) => json::indent(text.as_bytes(), 1, out)?,
+                Piece::Logs(logs) => write_logs(logs, out)?,
+            }
+        }
+        out.write_all(if self.pieces.is_empty() { b"}" } else { b"\n}" })
+    }
+}
+
+fn write_logs(logs: &Logs, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
+    out.write_all(b"[")?;
+    for start in (0..logs.len()).step_by(LOG_BATCH) {
+        for (index, entry) in logs.range(start, start + LOG_BATCH).iter().enumerate() {
+            out.write_all(if start + index > 0 { b",\n    " } else { b"\n    " })?;
+            json::indent(entry.json().as_bytes(), 2, out)?;
+        }
+    }
+    out.write_all(if logs.is_empty() { b"]" } else { b"\n  ]" })
+}
+
+/// The typed part of a stored record, read on whichever thread has its text.
+#[derive(Debug)]
+pub struct RecordView {
+    fields: Fields,
+    logs: Option<Logs>,
+}
+
+impl RecordView {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When `text` is not a JSON object.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let fields = Fields::parse(text)?;
+        let logs = fields.read::<Vec<Box<RawValue>>>("logs");
+        Ok(Self { logs: logs.map(|entries| entries.into_iter().map(log_entry).collect()), fields })
+    }
+
+    /// The record, with the text it was read from as its `rest`.
+    pub fn into_status(self) -> JobStatus {
+        let Self { fields, logs } = self;
+        let number = |name: &str| fields.read::<f64>(name);
+        JobStatus {
+            id: fields.read("id").unwrap_or_default(),
+            spec: fields.text("spec").and_then(|spec| JsonSpec::parse(spec.into()).ok()),
+            state: fields.read::<String>("state").and_then(|name| JobState::from_name(&name)),
+            progress: number("progress"),
+            total_chunks: number("totalChunks"),
+            completed_chunks: number("completedChunks"),
+            error: fields.read("error"),
+            created_at: number("createdAt"),
+            updated_at: number("updatedAt"),
+            total_duration_ms: fields
+                .read::<Fields>("metrics")
+                .and_then(|metrics| metrics.read("totalDurationMs")),
+            job_def_url: fields.read::<Fields>("meta").and_then(|meta| meta.read("jobDefUrl")),
+            logs,
+            outputs: fields.read("outputs"),
+            rest: Rest::Json(Rc::new(fields)),
+        }
+    }
+}
+
+fn log_entry(text: Box<RawValue>) -> Arc<LogEntry> {
+    let view = serde_json::from_str::<Fields>(text.get()).unwrap_or_default();
+    let duration = view.read("durationMs").unwrap_or_default();
+    Arc::new(LogEntry::from_json(view.read("chunkId"), duration, Box::<str>::from(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{
+  "id": "a",
+  "spec": {
+    "id": "s",
+    "chunks": []
+  },
+  "state": "running",
+  "odd": [
+    1.50
+  ],
+  "meta": {
+    "team": "x"
+  },
+  "logs": [
+    {
+      "chunkId": 2,
+      "durationMs": 3,
+      "stdout": "",
+      "stderr": "",
+      "extra": true
+    }
+  ]
+}"#;
+
+    fn text(status: &JobStatus) -> String {
+        let mut out = Vec::new();
+        status.document().unwrap().write_to(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn reading_and_writing_changes_nothing() {
+        assert_eq!(text(&JobStatus::parse(RECORD).unwrap()), RECORD);
+    }
+
+    #[test]
+    fn known_fields_replace_and_unknown_ones_stay() {
+        let mut status = JobStatus::parse(RECORD).unwrap();
+        status.state = Some(JobState::Completed);
+        status.job_def_url = Some("u".into());
+        let text = text(&status);
+        assert!(text.contains("\"state\": \"completed\",\n  \"odd\": [\n    1.50\n  ]"), "{text}");
+        assert!(text.contains("\"team\": \"x\",\n    \"jobDefUrl\": \"u\""), "{text}");
+    }
+
+    #[test]
+    fn thin_records_stay_thin() {
+        let mut status = JobStatus::parse(r#"{"state":"pending"}"#).unwrap();
+        status.state = Some(JobState::Running);
+        assert_eq!(status.document().unwrap().json(), r#"{"state":"running"}"#);
+    }
+
+    #[test]
+    fn completed_chunks_come_from_the_logs() {
+        let ids = JobStatus::parse(RECORD).unwrap().completed_ids();
+        assert_eq!(ids, [ChunkId::new(2.0)]);
+    }
+}

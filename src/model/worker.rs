@@ -1,0 +1,122 @@
+//! What an adapter gets and what it gives back.
+
+use std::{any::Any, fmt, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::{ChunkId, FileSeen, JobSpec, Text};
+
+/// Where output goes while a child is still writing it.
+pub trait OutputSink: Send + Sync + fmt::Debug {
+    /// Takes text as it comes, never cut inside a character. Waiting here slows the writer down, which is how memory
+    /// stays bounded.
+    fn write<'a>(&'a self, text: &'a [u8]) -> BoxFuture<'a, ()>;
+}
+
+/// What happens to one stream of a child.
+#[derive(Clone, Debug)]
+pub struct OutputTarget {
+    /// Who hears it while it is written.
+    pub sink: Option<Arc<dyn OutputSink>>,
+    /// Whether all of it comes back with the result. Off when the sink keeps it already.
+    pub keep: bool,
+}
+
+impl Default for OutputTarget {
+    fn default() -> Self {
+        Self { sink: None, keep: true }
+    }
+}
+
+/// The chunk that a [`WorkerJob`] renders.
+#[derive(Clone, Debug)]
+pub struct JobChunk {
+    /// The job it belongs to.
+    pub spec: Rc<JobSpec>,
+    /// Its place in `spec.chunks`.
+    pub index: usize,
+    /// Its number.
+    pub id: ChunkId,
+}
+
+/// One command for a worker to run.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerJob {
+    /// The program.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The folder it runs in; default the one of this process.
+    pub cwd: Option<String>,
+    /// Changes to the environment of this process: a value, or `None` to unset.
+    pub env: Vec<(String, Option<String>)>,
+    /// The longest it may take; default no limit.
+    pub timeout: Option<Duration>,
+    /// Ends it before its time.
+    pub cancel: CancellationToken,
+    /// How long it may take to end by itself once it was told to.
+    pub kill_grace: Option<Duration>,
+    /// Its standard output.
+    pub stdout: OutputTarget,
+    /// Its standard error.
+    pub stderr: OutputTarget,
+    /// The file it is expected to write, for adapters that can look at it afterwards.
+    pub output_file: Option<PathBuf>,
+    /// The chunk it renders, if it is one.
+    pub chunk: Option<JobChunk>,
+    /// Whether anybody looks at more of the result than whether it succeeded.
+    pub observed: bool,
+    /// What the embedding wants to find again in its own adapters.
+    pub extensions: Option<Rc<dyn Any>>,
+}
+
+/// How a worker's command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// An exit code; -1 when a signal ended the process.
+    Code(i32),
+    /// What an adapter of the user's gave in the place of an integer, as text. Never a success.
+    Odd(String),
+}
+
+impl ExitCode {
+    /// Whether the command did its work.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Code(0)
+    }
+}
+
+impl Default for ExitCode {
+    fn default() -> Self {
+        Self::Code(0)
+    }
+}
+
+impl fmt::Display for ExitCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => code.fmt(f),
+            Self::Odd(text) => text.fmt(f),
+        }
+    }
+}
+
+/// What became of a [`WorkerJob`].
+#[derive(Clone, Debug, Default)]
+pub struct WorkerResult {
+    /// How it ended.
+    pub exit_code: ExitCode,
+    /// What it wrote to standard output.
+    pub stdout: Text,
+    /// What it wrote to standard error.
+    pub stderr: Text,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// The name of the signal that ended it.
+    pub signal: Option<&'static str>,
+    /// What was seen of its output file, when the adapter looked: `Some(None)` is a file that is not there.
+    pub output: Option<Option<FileSeen>>,
+    /// The result object of a user's adapter, with all its fields.
+    pub foreign: Option<Rc<dyn Any>>,
+}

@@ -1,0 +1,341 @@
+//! Runs the chunks of one job, some at a time, and joins them.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Executor, JobExecutionOptions, OutputStream};
+use crate::{
+    Error as CrateError, Result,
+    adapters::WorkerAdapter,
+    console::Console,
+    error::InvalidInput,
+    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, WorkerJob, WorkerResult, json},
+    process,
+    stitcher::StitchJob,
+};
+
+/// Runs jobs on one worker adapter.
+#[derive(Clone, Debug)]
+pub struct JobExecutor {
+    adapter: Rc<dyn WorkerAdapter>,
+    console: Rc<dyn Console>,
+}
+
+impl JobExecutor {
+    /// An executor that runs chunks on `adapter` and tells `console` about them.
+    pub fn new(adapter: Rc<dyn WorkerAdapter>, console: Rc<dyn Console>) -> Self {
+        Self { adapter, console }
+    }
+
+    async fn run(&self, job: Rc<JobSpec>, options: JobExecutionOptions) -> Result<()> {
+        let plan = Plan::new(&job, &options)?;
+        let (console, folder) = (&*self.console, options.folder());
+        console.log(&format!(
+            "Starting job execution with concurrency {}...",
+            options.concurrency.asked
+        ));
+        console.log(&format!("Job Directory: {folder}"));
+        console.log(&format!("Chunks: {}", job.chunks.len()));
+        if options.abort.is_aborted() {
+            return Err(CrateError::Aborted);
+        }
+        let work = options.abort.token.child_token();
+        options.failure.cancels(&work);
+        let done = Cell::new(job.chunks.len() - plan.chunks.len());
+        let run = Run {
+            adapter: &*self.adapter,
+            console,
+            chunks: RefCell::new(plan.chunks.into_iter()),
+            job: &job,
+            folder,
+            options: &options,
+            work,
+            done,
+        };
+        run.chunks().await?;
+        run.merge().await
+    }
+}
+
+impl Executor for JobExecutor {
+    fn execute(
+        &self,
+        job: Rc<JobSpec>,
+        options: JobExecutionOptions,
+    ) -> LocalBoxFuture<'_, Result<()>> {
+        self.run(job, options).boxed_local()
+    }
+}
+
+/// A chunk that will run.
+struct PlannedChunk {
+    index: usize,
+    id: ChunkId,
+    words: Vec<String>,
+}
+
+/// The chunks that will run, checked before anything does.
+struct Plan {
+    chunks: Vec<PlannedChunk>,
+}
+
+impl Plan {
+    fn new(job: &JobSpec, options: &JobExecutionOptions) -> Result<Self> {
+        let completed: HashSet<u64> = options.completed.iter().map(|id| id.key()).collect();
+        let mut seen = HashSet::with_capacity(job.chunks.len());
+        let mut chunks = Vec::with_capacity(job.chunks.len());
+        for (index, chunk) in job.chunks.iter().enumerate() {
+            let Some(id) = chunk.id else {
+                return Err(CrateError::invalid(format_args!("chunks[{index}].id"), "a number"));
+            };
+            if !seen.insert(id.key()) {
+                return Err(invalid(format!("Chunk {id} appears more than once in the job")));
+            }
+            if !completed.contains(&id.key()) {
+                let words = process::split(chunk.command.as_deref().unwrap_or_default());
+                let words = words.map_err(|error| invalid(format!("Chunk {id}: {error}")))?;
+                chunks.push(PlannedChunk { index, id, words });
+            }
+        }
+        Ok(Self { chunks })
+    }
+}
+
+fn invalid(text: String) -> CrateError {
+    CrateError::InvalidInput(InvalidInput(text))
+}
+
+/// One execution of a job.
+struct Run<'a> {
+    adapter: &'a dyn WorkerAdapter,
+    console: &'a dyn Console,
+    chunks: RefCell<std::vec::IntoIter<PlannedChunk>>,
+    job: &'a Rc<JobSpec>,
+    folder: String,
+    options: &'a JobExecutionOptions,
+    /// Cancelled when the job is aborted and when it fails.
+    work: CancellationToken,
+    done: Cell<usize>,
+}
+
+impl Run<'_> {
+    /// Renders all chunks.
+    async fn chunks(&self) -> Result<()> {
+        let workers = self.options.concurrency.limit.min(self.chunks.borrow().len());
+        let mut workers: FuturesUnordered<_> =
+            (1..=workers).map(|number| self.worker(number)).collect();
+        while workers.next().await.is_some() {}
+        if let Some(observer) = &self.options.observer {
+            observer.settle().await;
+        }
+        match self.options.failure.take() {
+            Some(error) => Err(error),
+            None if self.options.abort.is_aborted() => Err(CrateError::Aborted),
+            None => Ok(()),
+        }
+    }
+
+    /// Renders one chunk after the other until there is none left or the job has failed.
+    async fn worker(&self, number: usize) {
+        while !self.options.failure.is_failed() {
+            let Some(chunk) = self.chunks.borrow_mut().next() else { return };
+            if let Err(error) = self.chunk(number, &chunk).await {
+                self.options.failure.fail(error);
+            }
+        }
+    }
+
+    /// Renders one chunk, as often as it takes and may.
+    async fn chunk(&self, worker: usize, chunk: &PlannedChunk) -> Result<()> {
+        let (id, tries) = (chunk.id, self.options.retries + 1.0);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            if self.options.abort.is_aborted() {
+                return Err(CrateError::Aborted);
+            }
+            let of = json::display(tries);
+            self.console
+                .log(&format!("[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."));
+            let error = match self.attempt(chunk).await {
+                Ok(result) => return self.complete(worker, id, &result).await,
+                Err(error) => error,
+            };
+            if self.options.abort.is_aborted() {
+                return Err(CrateError::Aborted);
+            }
+            // What was ended because another chunk failed did not fail itself.
+            if self.work.is_cancelled() && self.adapter.ends_on_cancel() {
+                return Ok(());
+            }
+            if f64::from(attempt) >= tries {
+                let message = error.to_string();
+                self.console.error(
+                    &format!("[Worker {worker}] Chunk {id} failed after {attempt} attempts:"),
+                    &message,
+                );
+                return Err(
+                    Error::ChunkFailed { id, attempts: attempt, source: Box::new(error) }.into()
+                );
+            }
+            if self.options.failure.is_failed() {
+                return Ok(());
+            }
+            let delay = self.options.retry_delay;
+            self.console.warn(&format!(
+                "[Worker {worker}] Chunk {id} failed (Attempt {attempt}/{of}). Retrying in {}ms... Error: {error}",
+                delay.as_millis()
+            ));
+            if !delay.is_zero() {
+                // Ended early by an abort or a failure; which one is seen at the top of the loop, or by the worker.
+                self.work.run_until_cancelled(tokio::time::sleep(delay)).await;
+            }
+            if self.options.failure.is_failed() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Renders one chunk once.
+    async fn attempt(&self, chunk: &PlannedChunk) -> Result<WorkerResult> {
+        let (id, options) = (chunk.id, self.options);
+        let target = |stream| OutputTarget {
+            sink: options.observer.as_ref().and_then(|observer| observer.output(id, stream)),
+            keep: true,
+        };
+        let output_file = self.job.chunks[chunk.index].output_file.as_deref();
+        let mut words = chunk.words.iter().cloned();
+        let job = WorkerJob {
+            command: words.next().unwrap_or_default(),
+            args: words.collect(),
+            cwd: Some(self.folder.clone()),
+            cancel: self.cancel_for(self.adapter),
+            kill_grace: Some(options.kill_grace),
+            stdout: target(OutputStream::Stdout),
+            stderr: target(OutputStream::Stderr),
+            output_file: output_file
+                .filter(|_| options.see_outputs)
+                .map(|file| resolve(&self.folder, file)),
+            chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
+            observed: options.observer.is_some(),
+            extensions: options.extensions.clone(),
+            ..WorkerJob::default()
+        };
+        let result = self.adapter.execute(job).await?;
+        if result.exit_code.is_success() {
+            return Ok(result);
+        }
+        let (code, stderr) = (result.exit_code.to_string(), result.stderr.as_str().to_owned());
+        Err(Error::ChunkExit { id, code, stderr }.into())
+    }
+
+    /// A failure ends the work of adapters that can be ended; the others are waited for, and hear of aborts only.
+    fn cancel_for(&self, adapter: &dyn WorkerAdapter) -> CancellationToken {
+        if adapter.ends_on_cancel() { self.work.clone() } else { self.options.abort.token.clone() }
+    }
+
+    /// Tells everybody that a chunk is done.
+    async fn complete(&self, worker: usize, id: ChunkId, result: &WorkerResult) -> Result<()> {
+        let (done, total) = (self.done.get() + 1, self.job.chunks.len());
+        self.done.set(done);
+        if let Some(observer) = &self.options.observer {
+            observer.progress(done, total);
+            observer.chunk_complete(id, result).await?;
+        }
+        self.console.log(&format!("[Worker {worker}] Chunk {id} completed ({done}/{total})"));
+        Ok(())
+    }
+
+    /// Joins the chunks, if there is a way to.
+    async fn merge(&self) -> Result<()> {
+        let options = self.options;
+        if !options.merge {
+            self.console.log("Skipping merge step (disabled in options).");
+            return Ok(());
+        }
+        // An empty string is no merge command in JavaScript, a blank one is a mistake.
+        let command = self.job.merge_command.as_deref().filter(|command| !command.is_empty());
+        let merged = match (&options.stitcher, &options.output_file, command) {
+            (Some(_), Some(output), _) => self.stitch(output).await,
+            (stitcher, _, Some(command)) => {
+                self.run_merge_command(command, stitcher.is_some()).await
+            }
+            _ => {
+                self.console.log("Skipping merge step (no merge mechanism provided).");
+                return Ok(());
+            }
+        };
+        match merged {
+            Err(_) if options.abort.is_aborted() => Err(CrateError::Aborted),
+            Err(error) => {
+                self.console.error("Merge step failed:", &error.to_string());
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn stitch(&self, output: &str) -> Result<()> {
+        self.console
+            .log("All chunks completed. Starting merge step using dedicated VideoStitcher...");
+        let Some(stitcher) = &self.options.stitcher else { return Ok(()) };
+        let mut chunks: Vec<&Chunk> = self.job.chunks.iter().collect();
+        let number = |chunk: &Chunk| chunk.id.map_or(f64::NAN, ChunkId::get);
+        chunks.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        let path = |file: &str| resolve(&self.folder, file).to_string_lossy().into_owned();
+        let inputs = chunks.iter().map(|chunk| {
+            let id = chunk.id.map(|id| id.to_string()).unwrap_or_default();
+            chunk.output_file.as_deref().map(path).ok_or_else(|| {
+                CrateError::invalid(format_args!("outputFile of chunk {id}"), "a string")
+            })
+        });
+        let inputs = inputs.collect::<Result<_>>()?;
+        let job =
+            StitchJob { inputs, output: path(output), cancel: self.options.abort.token.clone() };
+        stitcher.stitch(job).await?;
+        self.console.log("Merge completed successfully via VideoStitcher.");
+        Ok(())
+    }
+
+    async fn run_merge_command(&self, command: &str, stitcher_unused: bool) -> Result<()> {
+        self.console.log("All chunks completed. Starting merge step via mergeCommand...");
+        if stitcher_unused {
+            self.console.warn("Warning: stitcher provided but outputFile is missing. Falling back to mergeCommand.");
+        }
+        let adapter = self.options.merge_adapter.as_deref().unwrap_or(self.adapter);
+        let mut words = process::split(command)?.into_iter();
+        let job = WorkerJob {
+            command: words.next().unwrap_or_default(),
+            args: words.collect(),
+            cwd: Some(self.folder.clone()),
+            cancel: self.options.abort.token.clone(),
+            kill_grace: Some(self.options.kill_grace),
+            observed: true,
+            extensions: self.options.extensions.clone(),
+            ..WorkerJob::default()
+        };
+        let result = adapter.execute(job).await?;
+        if !result.exit_code.is_success() {
+            let (code, stderr) = (result.exit_code.to_string(), result.stderr.as_str().to_owned());
+            return Err(Error::MergeExit { code, stderr }.into());
+        }
+        self.console.log("Merge completed successfully.");
+        Ok(())
+    }
+}
+
+/// `path.resolve(folder, file)`.
+pub(super) fn resolve(folder: &str, file: &str) -> PathBuf {
+    let path = Path::new(folder).join(file);
+    path_clean::clean(std::path::absolute(&path).unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests;

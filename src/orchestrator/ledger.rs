@@ -1,0 +1,135 @@
+//! The one writer of a job's record.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::Notify;
+
+use super::{FailureSlot, LocalSpawner};
+use crate::{Result, error::millis, model::JobStatus, repository::JobRepository};
+
+/// Snapshots may take one part in so many of the time, however large they grow: writing then costs time in proportion
+/// to how long the job runs, not to the square of its chunks.
+const WRITING_SHARE: u32 = 10;
+
+/// Owns the record of a job while it runs. Whatever changes it is applied here, in order; the newest state goes to the
+/// repository, never two at a time, each built on the one before. Changes that come during a save go with the next.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    repository: Rc<dyn JobRepository>,
+    status: RefCell<JobStatus>,
+    /// Counts changes; `saved` is the last one that is stored.
+    changed: Cell<u64>,
+    saved: Cell<u64>,
+    writing: Cell<bool>,
+    written: Notify,
+    /// A save is on its way for changes that may be behind.
+    scheduled: Cell<bool>,
+    last_write: Cell<(Instant, Duration)>,
+    closed: Cell<bool>,
+}
+
+impl Ledger {
+    /// The ledger of the job with the given record.
+    pub(super) fn new(repository: Rc<dyn JobRepository>, status: JobStatus) -> Rc<Self> {
+        Rc::new(Self {
+            repository,
+            status: RefCell::new(status),
+            changed: Cell::new(0),
+            saved: Cell::new(0),
+            writing: Cell::new(false),
+            written: Notify::new(),
+            scheduled: Cell::new(false),
+            last_write: Cell::new((Instant::now(), Duration::ZERO)),
+            closed: Cell::new(false),
+        })
+    }
+
+    /// Looks at the record as it is now.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&JobStatus) -> T) -> T {
+        look(&self.status.borrow())
+    }
+
+    /// Changes the record. Nothing happens once the ledger is closed: what was left behind by an abort may still call.
+    pub(super) fn apply(&self, change: impl FnOnce(&mut JobStatus)) {
+        if self.closed.get() {
+            return;
+        }
+        let mut status = self.status.borrow_mut();
+        change(&mut status);
+        status.updated_at = Some(now_ms());
+        self.changed.set(self.changed.get() + 1);
+    }
+
+    /// No more changes.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// Waits until everything applied so far is stored.
+    pub(super) async fn save(&self) -> Result<()> {
+        let wanted = self.changed.get();
+        while self.saved.get() < wanted {
+            let written = self.written.notified();
+            if self.writing.get() {
+                written.await;
+                continue;
+            }
+            let writer = Writer::new(self);
+            let (snapshot, version) = (self.status.borrow().clone(), self.changed.get());
+            let started = Instant::now();
+            self.repository.save(&snapshot).await?;
+            self.last_write.set((Instant::now(), started.elapsed()));
+            self.saved.set(version);
+            drop(writer);
+        }
+        Ok(())
+    }
+
+    /// Stores what was applied so far: at once, or soon when the repository allows to be behind.
+    pub(super) async fn record(
+        self: &Rc<Self>,
+        spawner: &dyn LocalSpawner,
+        failure: &FailureSlot,
+    ) -> Result<()> {
+        let Some(pace) = self.repository.pace() else { return self.save().await };
+        if !self.scheduled.replace(true) {
+            let (ledger, failure) = (Rc::clone(self), failure.clone());
+            let (last, took) = self.last_write.get();
+            let due = last + pace.max(took * WRITING_SHARE);
+            spawner.spawn(Box::pin(async move {
+                tokio::time::sleep_until(due.into()).await;
+                ledger.scheduled.set(false);
+                if let Err(error) = ledger.save().await {
+                    failure.fail(error);
+                }
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// The right to write. Given back also when a save fails or is dropped.
+struct Writer<'a>(&'a Ledger);
+
+impl<'a> Writer<'a> {
+    fn new(ledger: &'a Ledger) -> Self {
+        ledger.writing.set(true);
+        Self(ledger)
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        self.0.writing.set(false);
+        self.0.written.notify_waiters();
+    }
+}
+
+/// The time, in milliseconds since the epoch.
+pub(super) fn now_ms() -> f64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}

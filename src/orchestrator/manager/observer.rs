@@ -1,0 +1,79 @@
+//! Puts what happens in a job into its ledger, and passes it on to its owner.
+
+use std::{rc::Rc, sync::Arc};
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use indexmap::IndexMap;
+
+use super::{super::ledger::Ledger, LocalSpawner};
+use crate::{
+    Result,
+    model::{ChunkId, JobStatus, LogEntry, OutputSink, WorkerResult},
+    orchestrator::{FailureSlot, JobObserver, OutputStream},
+};
+
+/// Hears of a job for its manager.
+#[derive(Debug)]
+pub(super) struct LedgerObserver {
+    pub(super) ledger: Rc<Ledger>,
+    pub(super) spawner: Rc<dyn LocalSpawner>,
+    pub(super) failure: FailureSlot,
+    /// The owner's own observer.
+    pub(super) owner: Option<Rc<dyn JobObserver>>,
+}
+
+impl JobObserver for LedgerObserver {
+    fn progress(&self, done: usize, total: usize) {
+        self.ledger.apply(|status| set_progress(status, done, total));
+        if let Some(owner) = &self.owner {
+            owner.progress(done, total);
+        }
+    }
+
+    fn chunk_complete<'a>(
+        &'a self,
+        id: ChunkId,
+        result: &'a WorkerResult,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            self.ledger.apply(|status| add_chunk(status, id, result));
+            self.ledger.record(&*self.spawner, &self.failure).await?;
+            match &self.owner {
+                Some(owner) => owner.chunk_complete(id, result).await,
+                None => Ok(()),
+            }
+        }
+        .boxed_local()
+    }
+
+    fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
+        self.owner.as_ref()?.output(id, stream)
+    }
+
+    fn settle(&self) -> LocalBoxFuture<'_, ()> {
+        self.owner
+            .as_ref()
+            .map_or_else(|| std::future::ready(()).boxed_local(), |owner| owner.settle())
+    }
+
+    fn saved(&self) -> LocalBoxFuture<'_, Result<()>> {
+        self.ledger.save().boxed_local()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
+pub(super) fn set_progress(status: &mut JobStatus, done: usize, total: usize) {
+    status.completed_chunks = Some(done as f64);
+    // Math.round: halves go up.
+    status.progress = Some((done as f64 / total as f64 * 100.0 + 0.5).floor())
+        .filter(|progress| progress.is_finite());
+}
+
+fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult) {
+    let entry = LogEntry::new(id, result.duration_ms, result.stdout.clone(), result.stderr.clone());
+    status.logs.get_or_insert_default().push(entry);
+    *status.total_duration_ms.get_or_insert_default() += result.duration_ms;
+    if let Some(Some(seen)) = result.output {
+        status.outputs.get_or_insert_with(IndexMap::new).insert(id.to_string(), seen);
+    }
+}

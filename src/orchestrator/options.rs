@@ -1,0 +1,234 @@
+//! What a caller asks for when he has a job run.
+
+use std::{
+    any::Any,
+    cell::{Cell, OnceCell, RefCell},
+    fmt,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Result,
+    adapters::WorkerAdapter,
+    model::{ChunkId, OutputSink, WorkerResult, json},
+    process::KILL_GRACE,
+    stitcher::VideoStitcher,
+};
+
+/// How many chunks may run at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Concurrency {
+    /// At most so many, never 0.
+    pub limit: usize,
+    /// The number as it was asked for; this is what is printed.
+    pub asked: String,
+}
+
+impl Concurrency {
+    /// What is meant by a JavaScript number: fractions are rounded down, what is below 1 or no number means 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rounded, at least 1; saturates"
+    )]
+    pub fn from_number(number: f64) -> Self {
+        if number >= 1.0 {
+            Self { limit: number as usize, asked: json::display(number).to_string() }
+        } else {
+            Self::default()
+        }
+    }
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { limit: 1, asked: "1".to_owned() }
+    }
+}
+
+/// How a caller ends a job before its time.
+#[derive(Clone, Default)]
+pub struct AbortSource {
+    /// Cancelled by the caller.
+    pub token: CancellationToken,
+    /// Asks the caller, for signals that only have a property.
+    pub probe: Option<Rc<dyn Fn() -> bool>>,
+}
+
+impl AbortSource {
+    /// Whether the caller has ended the job, asking him once more.
+    pub fn is_aborted(&self) -> bool {
+        if !self.token.is_cancelled() && self.probe.as_ref().is_some_and(|probe| probe()) {
+            self.token.cancel();
+        }
+        self.token.is_cancelled()
+    }
+}
+
+impl fmt::Debug for AbortSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortSource").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// The first thing that went wrong in a job. Also filled from outside the executor, by callbacks that fail.
+#[derive(Clone, Debug, Default)]
+pub struct FailureSlot(Rc<FailureState>);
+
+#[derive(Debug, Default)]
+struct FailureState {
+    failed: Cell<bool>,
+    error: RefCell<Option<Error>>,
+    stop: OnceCell<CancellationToken>,
+}
+
+impl FailureSlot {
+    /// Fails the job, unless it has failed already.
+    pub fn fail(&self, error: Error) {
+        if !self.0.failed.replace(true) {
+            *self.0.error.borrow_mut() = Some(error);
+            if let Some(stop) = self.0.stop.get() {
+                stop.cancel();
+            }
+        }
+    }
+
+    /// Whether the job has failed.
+    pub fn is_failed(&self) -> bool {
+        self.0.failed.get()
+    }
+
+    /// What it failed with, once.
+    pub(crate) fn take(&self) -> Option<Error> {
+        self.0.error.borrow_mut().take()
+    }
+
+    /// Lets a failure cancel `stop`.
+    pub(crate) fn cancels(&self, stop: &CancellationToken) {
+        if self.is_failed() {
+            stop.cancel();
+        }
+        // Set twice only when one slot is used for two runs, which nobody does.
+        drop(self.0.stop.set(stop.clone()));
+    }
+}
+
+/// The two streams of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a caller wants to hear of a job while it runs.
+pub trait JobObserver: fmt::Debug {
+    /// `done` of `total` chunks are done. What goes wrong in here goes to the job's [`FailureSlot`].
+    fn progress(&self, done: usize, total: usize);
+
+    /// A chunk is done. The next step of its worker waits for this.
+    fn chunk_complete<'a>(
+        &'a self,
+        id: ChunkId,
+        result: &'a WorkerResult,
+    ) -> LocalBoxFuture<'a, Result<()>>;
+
+    /// Who hears what the chunk writes.
+    fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>>;
+
+    /// Waits for what `progress` and `output` have set going.
+    fn settle(&self) -> LocalBoxFuture<'_, ()>;
+
+    /// Waits until what was heard so far is stored, where it is.
+    fn saved(&self) -> LocalBoxFuture<'_, Result<()>> {
+        std::future::ready(Ok(())).boxed_local()
+    }
+}
+
+/// What a caller asks for.
+#[derive(Clone)]
+pub struct JobExecutionOptions {
+    /// How many chunks may run at once. Default 1.
+    pub concurrency: Concurrency,
+    /// The folder the commands run in, and to which files are relative. Default: the one of this process.
+    pub job_dir: Option<String>,
+    /// Whether the chunks are joined at the end. Default `true`.
+    pub merge: bool,
+    /// How often a chunk is tried again. Default 0; a whole number or infinite.
+    pub retries: f64,
+    /// The pause before a chunk is tried again. Default one second.
+    pub retry_delay: Duration,
+    /// How long work may take to end by itself once it was told to. Default [`KILL_GRACE`].
+    pub kill_grace: Duration,
+    /// How the caller ends the job.
+    pub abort: AbortSource,
+    /// Who runs the merge command. Default: the adapter of the chunks.
+    pub merge_adapter: Option<Rc<dyn WorkerAdapter>>,
+    /// Who joins the chunks, together with `output_file`, instead of the merge command.
+    pub stitcher: Option<Rc<dyn VideoStitcher>>,
+    /// The video, relative to `job_dir`.
+    pub output_file: Option<String>,
+    /// Chunks that are done already.
+    pub completed: Vec<ChunkId>,
+    /// Who hears of the job.
+    pub observer: Option<Rc<dyn JobObserver>>,
+    /// Where failures meet.
+    pub failure: FailureSlot,
+    /// Where the definition of the job was uploaded to, for workers elsewhere.
+    pub job_def_url: Option<String>,
+    /// Whether local workers look at the files of their chunks when these are done.
+    pub see_outputs: bool,
+    /// What the embedding wants to find again in its own adapters and executors.
+    pub extensions: Option<Rc<dyn Any>>,
+}
+
+impl Default for JobExecutionOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: Concurrency::default(),
+            job_dir: None,
+            merge: true,
+            retries: 0.0,
+            retry_delay: Duration::from_secs(1),
+            kill_grace: KILL_GRACE,
+            abort: AbortSource::default(),
+            merge_adapter: None,
+            stitcher: None,
+            output_file: None,
+            completed: Vec::new(),
+            observer: None,
+            failure: FailureSlot::default(),
+            job_def_url: None,
+            see_outputs: false,
+            extensions: None,
+        }
+    }
+}
+
+impl JobExecutionOptions {
+    /// The folder the commands run in.
+    pub fn folder(&self) -> String {
+        let own = || {
+            std::env::current_dir()
+                .map_or_else(|_| ".".to_owned(), |dir| dir.to_string_lossy().into_owned())
+        };
+        self.job_dir.clone().unwrap_or_else(own)
+    }
+}
+
+impl fmt::Debug for JobExecutionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobExecutionOptions")
+            .field("concurrency", &self.concurrency)
+            .field("job_dir", &self.job_dir)
+            .field("merge", &self.merge)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! Replaces files so that a reader, a crash or a full disk sees the old text or the new one, never a torn one.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::SystemError;
+
+/// What is promised once a file has been replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The new text survives a power cut: file and folder are synced.
+    Synced,
+    /// The new text survives this process; a power cut may bring the old text back, or an empty file on some disks.
+    Cached,
+}
+
+/// Replaces `path` by what `write` writes. The folder is made when it is missing.
+///
+/// The text goes to a temporary file beside its target, whose name depends on the target alone: one left behind by a
+/// crash is used again by the next write. A lock on it keeps writers of other processes apart.
+///
+/// # Errors
+/// With the name of the system call that failed and the path of the target. The target is then as it was before.
+pub(crate) fn replace(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), SystemError> {
+    let failed = |syscall| move |source| SystemError::new(source, syscall, path);
+    let temporary = temporary_path(path);
+    let file = open_locked(path, &temporary)?;
+    let written = (|| {
+        file.set_len(0).map_err(failed("ftruncate"))?;
+        let mut out = BufWriter::with_capacity(64 * 1024, &file);
+        write(&mut out).and_then(|()| out.flush()).map_err(failed("write"))?;
+        drop(out);
+        if durability == Durability::Synced {
+            file.sync_data().map_err(failed("fsync"))?;
+        }
+        std::fs::rename(&temporary, path).map_err(failed("rename"))
+    })();
+    if written.is_err() {
+        // Best effort: the next write would use the file again.
+        drop(std::fs::remove_file(&temporary));
+    }
+    written?;
+    if durability == Durability::Synced {
+        sync_folder(path).map_err(failed("fsync"))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// `.name.tmp` beside `name`: hidden from those who list the folder for `*.json`.
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+/// Opens the temporary file and locks it. A writer who held it before has renamed or removed it since: then the name
+/// means another file, or none, and it is opened again.
+fn open_locked(path: &Path, temporary: &Path) -> Result<File, SystemError> {
+    let failed = |syscall| move |source| SystemError::new(source, syscall, path);
+    loop {
+        let file = match open(temporary) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                std::fs::create_dir_all(folder)
+                    .map_err(|source| SystemError::new(source, "mkdir", folder))?;
+                open(temporary).map_err(failed("open"))?
+            }
+            opened => opened.map_err(failed("open"))?,
+        };
+        match file.lock() {
+            Ok(()) => {}
+            // A file system without locks: writers of other processes are not kept apart there.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(file),
+            Err(error) => return Err(failed("flock")(error)),
+        }
+        if is_same(&file, temporary).map_err(failed("stat"))? {
+            return Ok(file);
+        }
+    }
+}
+
+fn open(temporary: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(temporary)
+}
+
+/// Whether `path` still names the opened `file`.
+#[cfg(unix)]
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let opened = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_same(_file: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn failed_write_leaves_the_old_text_and_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/a.json");
+        replace(&path, Durability::Synced, |out| out.write_all(b"old")).unwrap();
+        let error = replace(&path, Durability::Cached, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::from_raw_os_error(28))
+        });
+        assert!(error.unwrap_err().to_string().ends_with(&format!(", write '{}'", path.display())));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(path.parent().unwrap()), ["a.json"]);
+    }
+
+    #[test]
+    fn stray_of_a_crash_is_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(temporary_path(&path), "a long text that a crash left behind").unwrap();
+        replace(&path, Durability::Cached, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(
+            (std::fs::read(&path).unwrap(), names(folder.path())),
+            (b"new".to_vec(), vec!["a.json".to_owned()])
+        );
+    }
+
+    #[test]
+    fn writers_at_the_same_time_never_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::thread::scope(|scope| {
+            for writer in 0..4_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let text = vec![b'a' + writer; 1000 * usize::from(writer + 1)];
+                        replace(path, Durability::Cached, |out| out.write_all(&text)).unwrap();
+                        let seen = std::fs::read(path).unwrap();
+                        assert_eq!(seen.len(), 1000 * usize::from(seen[0] - b'a' + 1));
+                        assert!(seen.iter().all(|byte| *byte == seen[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(names(folder.path()), ["a.json"]);
+    }
+}
