@@ -4,8 +4,8 @@ mod system;
 
 use std::{any::Any, fmt, rc::Rc, time::Duration};
 
-pub(crate) use system::SpawnCode;
 pub use system::SystemError;
+pub(crate) use system::{SpawnCode, code, errno};
 
 use crate::{governance, orchestrator, process, repository, stitcher, worker};
 
@@ -44,6 +44,9 @@ pub enum Error {
     /// A chunk could not be run inside a worker.
     #[error(transparent)]
     Worker(worker::Error),
+    /// A panic: a bug of this crate.
+    #[error("internal error: a panic in native code")]
+    Panic,
     /// A value thrown by the caller's own code. JavaScript receives that very value.
     #[error("{}", .0.message())]
     Foreign(Rc<dyn Foreign>),
@@ -52,7 +55,7 @@ pub enum Error {
 impl Error {
     /// An [`Error::InvalidInput`] that says what `field` must be.
     pub fn invalid(field: impl fmt::Display, expected: &str) -> Self {
-        Self::InvalidInput(InvalidInput(format!("{field} must be {expected}")))
+        Self::InvalidInput(InvalidInput::new(format!("{field} must be {expected}")))
     }
 
     /// Whether the error says that the work was aborted.
@@ -65,10 +68,26 @@ impl Error {
     }
 }
 
-/// The text of an [`Error::InvalidInput`].
+/// What is wrong with an argument.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidInput(pub(crate) String);
+#[error("{text}")]
+pub struct InvalidInput {
+    text: String,
+    /// Node's `code` for it, where Node has one.
+    pub code: Option<&'static str>,
+}
+
+impl InvalidInput {
+    /// What is wrong, with the name of the field.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: None }
+    }
+
+    /// As Node says it of an argument with the right type and a value that cannot be.
+    pub fn bad_value(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: Some("ERR_INVALID_ARG_VALUE") }
+    }
+}
 
 /// A value of the embedding language that passes through the core untouched.
 pub trait Foreign: fmt::Debug {
@@ -115,9 +134,9 @@ impl From<repository::Error> for Error {
         match error {
             repository::Error::System(system) => Self::System(system),
             repository::Error::Syntax(syntax) => Self::Syntax(syntax),
-            repository::Error::InvalidId(id) => {
-                Self::InvalidInput(InvalidInput(format!("job id {id:?} must be a plain file name")))
-            }
+            repository::Error::InvalidId(id) => Self::InvalidInput(InvalidInput::new(format!(
+                "job id {id:?} must be a plain file name"
+            ))),
         }
     }
 }

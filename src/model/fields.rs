@@ -42,6 +42,13 @@ impl Fields {
         inner.json()
     }
 
+    /// The object without some of its fields.
+    #[cfg(feature = "node")]
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// The field's text, if it is there.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.get())

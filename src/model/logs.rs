@@ -95,6 +95,19 @@ impl Logs {
         entries[start..end.min(self.len)].to_vec()
     }
 
+    /// All entries as a JSON list on one line.
+    pub fn json(&self) -> String {
+        let mut out = String::from("[");
+        for (index, entry) in self.to_vec().iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(entry.json());
+        }
+        out.push(']');
+        out
+    }
+
     /// All entries.
     pub fn to_vec(&self) -> Vec<Arc<LogEntry>> {
         self.range(0, self.len)

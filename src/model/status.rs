@@ -201,15 +201,6 @@ pub struct JobDocument {
 }
 
 impl JobDocument {
-    /// The document without its logs, on one line.
-    pub fn json_without_logs(&self) -> String {
-        let fields = self.pieces.iter().filter_map(|(name, piece)| match piece {
-            Piece::Json(text) => Some(format!("{}:{text}", json::string(name))),
-            Piece::Logs(_) => None,
-        });
-        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-    }
-
     /// The whole document on one line.
     pub fn json(&self) -> String {
         let mut out = String::from("{");
@@ -221,16 +212,7 @@ impl JobDocument {
             out.push(':');
             match piece {
                 Piece::Json(text) => out.push_str(text),
-                Piece::Logs(logs) => {
-                    out.push('[');
-                    for (index, entry) in logs.to_vec().iter().enumerate() {
-                        if index > 0 {
-                            out.push(',');
-                        }
-                        out.push_str(entry.json());
-                    }
-                    out.push(']');
-                }
+                Piece::Logs(logs) => out.push_str(&logs.json()),
             }
         }
         out.push('}');

@@ -65,6 +65,8 @@ pub struct WorkerJob {
     pub output_file: Option<PathBuf>,
     /// The chunk it renders, if it is one.
     pub chunk: Option<JobChunk>,
+    /// Where the definition of the job was uploaded to, for workers elsewhere.
+    pub job_def_url: Option<String>,
     /// Whether anybody looks at more of the result than whether it succeeded.
     pub observed: bool,
     /// What the embedding wants to find again in its own adapters.

@@ -227,7 +227,7 @@ fn spawn_error(source: io::Error, command: &Command) -> Error {
             "command, args, cwd and env of '{}' must be strings without null bytes",
             command.program
         );
-        return Error::InvalidInput(InvalidInput(text.replace('\0', "\\0")));
+        return Error::InvalidInput(InvalidInput::bad_value(text.replace('\0', "\\0")));
     }
     Error::Spawn { source, program: command.program.clone(), args: command.args.clone() }
 }

@@ -59,14 +59,14 @@ impl FfmpegStitcher {
         let inputs = job.inputs.clone();
         let list = task::blocking(move || prepare(&inputs, local)).await?;
         if !local {
-            return self.concat(&list, job.output, job.cancel, Vec::new()).await;
+            return self.concat(&list, job.output.clone(), &job, Vec::new()).await;
         }
         let target = absolute(&job.output);
         let partial = partial_path(&target);
         let quiet = ["-hide_banner", "-nostdin", "-loglevel", "error"].map(str::to_owned).to_vec();
         // A name that ffmpeg could take for a protocol or an option is taken for neither.
         let output = format!("file:{}", partial.to_string_lossy());
-        let joined = self.concat(&list, output, job.cancel, quiet).await;
+        let joined = self.concat(&list, output, &job, quiet).await;
         let succeeded = joined.is_ok();
         let finished = task::blocking(move || finish(succeeded, &partial, &target)).await;
         joined.and(finished.map_err(Into::into))
@@ -76,7 +76,7 @@ impl FfmpegStitcher {
         &self,
         list: &ConcatList,
         output: String,
-        cancel: tokio_util::sync::CancellationToken,
+        stitch: &StitchJob,
         mut args: Vec<String>,
     ) -> Result<()> {
         let list = list.path.to_string_lossy().into_owned();
@@ -87,7 +87,8 @@ impl FfmpegStitcher {
         let job = WorkerJob {
             command: self.program(),
             args,
-            cancel,
+            cancel: stitch.cancel.clone(),
+            kill_grace: stitch.kill_grace,
             observed: true,
             ..WorkerJob::default()
         };

@@ -3,7 +3,7 @@
 mod concat_list;
 mod ffmpeg;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ pub struct StitchJob {
     pub output: String,
     /// Ends the work before its time.
     pub cancel: CancellationToken,
+    /// How long the work may take to end by itself once it was told to.
+    pub kill_grace: Option<Duration>,
 }
 
 /// Joins videos.

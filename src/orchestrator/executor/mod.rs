@@ -109,7 +109,7 @@ impl Plan {
 }
 
 fn invalid(text: String) -> CrateError {
-    CrateError::InvalidInput(InvalidInput(text))
+    CrateError::InvalidInput(InvalidInput::new(text))
 }
 
 /// One execution of a job.
@@ -224,6 +224,7 @@ impl Run<'_> {
                 .filter(|_| options.see_outputs)
                 .map(|file| resolve(&self.folder, file)),
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
+            job_def_url: options.job_def_url.clone(),
             observed: options.observer.is_some(),
             extensions: options.extensions.clone(),
             ..WorkerJob::default()
@@ -297,8 +298,12 @@ impl Run<'_> {
             })
         });
         let inputs = inputs.collect::<Result<_>>()?;
-        let job =
-            StitchJob { inputs, output: path(output), cancel: self.options.abort.token.clone() };
+        let job = StitchJob {
+            inputs,
+            output: path(output),
+            cancel: self.options.abort.token.clone(),
+            kill_grace: Some(self.options.kill_grace),
+        };
         stitcher.stitch(job).await?;
         self.console.log("Merge completed successfully via VideoStitcher.");
         Ok(())

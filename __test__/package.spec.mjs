@@ -1,0 +1,75 @@
+// The package as a whole: its names, its version, its classes.
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import * as lib from '../index.js'
+import { captureConsole } from './support/console.mjs'
+
+const classes = {
+  LocalWorkerAdapter: ['execute'],
+  JobExecutor: ['execute'],
+  JobManager: ['submitJob', 'getJob', 'listJobs', 'cancelJob', 'pauseJob', 'resumeJob', 'deleteJob'],
+  FileJobRepository: ['save', 'get', 'list', 'delete'],
+  InMemoryJobRepository: ['save', 'get', 'list', 'delete'],
+  FfmpegStitcher: ['stitch'],
+  RenderExecutor: ['executeChunk'],
+}
+const functions = ['syncWorkspaceDependencies', 'initInfrastructure']
+const make = {
+  JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
+  JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
+  FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
+  RenderExecutor: () => new lib.RenderExecutor('/nowhere'),
+}
+
+describe('the package', () => {
+  it('has the version of its package.json', () => {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    expect(lib.INFRASTRUCTURE_VERSION).toBe(version)
+    expect(version).toMatch(/^0\.25\.\d+$/)
+  })
+
+  it('says hello', () => {
+    const lines = captureConsole()
+    expect(lib.initInfrastructure()).toBeUndefined()
+    expect(lines).toEqual([['log', 'Infrastructure initialized']])
+  })
+
+  it.each([...Object.keys(classes), ...functions])('exports %s', (name) => {
+    expect(typeof lib[name]).toBe('function')
+    expect(lib[name].name).toBe(name)
+  })
+})
+
+describe.each(Object.entries(classes))('%s', (name, methods) => {
+  const one = () => (make[name] ?? (() => new lib[name]()))()
+
+  it('throws a TypeError when called without new', () => {
+    const call = lib[name]
+    expect(() => call()).toThrow(TypeError)
+  })
+
+  it('has its methods on the prototype, where only who asks sees them', () => {
+    const instance = one()
+    expect(instance).toBeInstanceOf(lib[name])
+    for (const method of methods) expect([method, typeof lib[name].prototype[method]]).toEqual([method, 'function'])
+    const seen = []
+    for (const key in instance) seen.push(key)
+    expect([seen, Object.keys(instance)]).toEqual([[], []])
+  })
+
+  it('can be extended', () => {
+    class Own extends lib[name] {
+      own = 1
+    }
+    const arguments_ = { JobManager: [new lib.InMemoryJobRepository(), {}], JobExecutor: [{}] }[name] ?? ['/nowhere']
+    const instance = name.match(/^(Local|InMemory|Ffmpeg)/) ? new Own() : new Own(...arguments_)
+    expect(instance).toBeInstanceOf(lib[name])
+    expect(instance.constructor).toBe(Own)
+    expect(instance.own).toBe(1)
+  })
+
+  it.each(methods)('%s refuses a foreign `this`, by a rejection or a TypeError', async (method) => {
+    const call = async () => lib[name].prototype[method].call({})
+    await expect(call()).rejects.toBeInstanceOf(TypeError)
+  })
+})

@@ -1,0 +1,301 @@
+// Uses every export and every member of the public surface as a user's code does. It is compiled, never run.
+import * as lib from '../../index.js'
+import {
+  FfmpegStitcher,
+  FileJobRepository,
+  INFRASTRUCTURE_VERSION,
+  InMemoryJobRepository,
+  JobExecutor,
+  JobManager,
+  LocalWorkerAdapter,
+  RenderExecutor,
+  initInfrastructure,
+  syncWorkspaceDependencies,
+} from '../../index.js'
+import type {
+  ArtifactStorage,
+  JobExecutionOptions,
+  JobRepository,
+  JobSpec,
+  JobState,
+  JobStatus,
+  RenderJobChunk,
+  SyncOptions,
+  VideoStitcher,
+  WorkerAdapter,
+  WorkerJob,
+  WorkerResult,
+} from '../../index.js'
+
+/** Fails to compile unless both types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(_: Same<A, B>): void => {}
+
+// ---- values ----
+same<typeof INFRASTRUCTURE_VERSION, string>(true)
+same<ReturnType<typeof initInfrastructure>, void>(true)
+same<Parameters<typeof initInfrastructure>, []>(true)
+same<typeof lib.JobManager, typeof JobManager>(true)
+
+// ---- what travels ----
+const smallJob: WorkerJob = { command: 'render' }
+const signal: AbortSignal = new AbortController().signal
+const fullJob: Required<Pick<WorkerJob, 'command' | 'args' | 'env' | 'cwd' | 'timeout' | 'meta' | 'signal'>> & WorkerJob = {
+  command: 'render',
+  args: ['--from', '0'],
+  env: { KEY: 'value' },
+  cwd: '/jobs/1',
+  timeout: 1000,
+  meta: { chunkId: 1, anything: { goes: [true] } },
+  signal,
+  onStdout: (data) => void data.trim(),
+  onStderr: (data: string) => console.log(data),
+}
+same<WorkerJob['command'], string>(true)
+same<WorkerJob['args'], string[] | undefined>(true)
+same<WorkerJob['env'], Record<string, string> | undefined>(true)
+same<WorkerJob['cwd'], string | undefined>(true)
+same<WorkerJob['timeout'], number | undefined>(true)
+same<WorkerJob['meta'], Record<string, any> | undefined>(true)
+same<WorkerJob['signal'], AbortSignal | undefined>(true)
+same<WorkerJob['onStdout'], ((data: string) => void) | undefined>(true)
+same<WorkerJob['onStderr'], ((data: string) => void) | undefined>(true)
+
+const smallResult: WorkerResult = { exitCode: 0, stdout: '', stderr: '', durationMs: 1 }
+const fullResult: WorkerResult = {
+  ...smallResult,
+  signal: 'SIGKILL',
+  outputUrl: 's3://bucket/chunk',
+  retry: { kind: 'throttled', afterMs: 100 },
+}
+const otherRetries: WorkerResult['retry'][] = [undefined, { kind: 'transient' }, { kind: 'fatal' }]
+same<WorkerResult['exitCode'], number>(true)
+same<WorkerResult['stdout'], string>(true)
+same<WorkerResult['stderr'], string>(true)
+same<WorkerResult['durationMs'], number>(true)
+same<WorkerResult['signal'], string | undefined>(true)
+same<WorkerResult['outputUrl'], string | undefined>(true)
+
+const chunk: RenderJobChunk = { id: 1, startFrame: 0, frameCount: 10, outputFile: '1.mp4', command: 'render' }
+const smallSpec: JobSpec = {
+  id: 'film',
+  metadata: { totalFrames: 10, fps: 30, width: 64, height: 64, duration: 1 / 3 },
+  chunks: [chunk],
+  mergeCommand: '',
+}
+const fullSpec: JobSpec = { ...smallSpec, assetsUrl: 's3://bucket/assets' }
+same<JobSpec['id'], string>(true)
+same<JobSpec['assetsUrl'], string | undefined>(true)
+same<JobSpec['chunks'], RenderJobChunk[]>(true)
+same<JobSpec['mergeCommand'], string>(true)
+for (const field of ['totalFrames', 'fps', 'width', 'height', 'duration'] as const) {
+  const value: number = smallSpec.metadata[field]
+  void value
+}
+for (const field of ['id', 'startFrame', 'frameCount'] as const) same<RenderJobChunk[typeof field], number>(true)
+for (const field of ['outputFile', 'command'] as const) same<RenderJobChunk[typeof field], string>(true)
+
+same<JobState, 'pending' | 'running' | 'completed' | 'failed' | 'cancelled' | 'paused'>(true)
+const smallStatus: JobStatus = {
+  id: 'a',
+  spec: smallSpec,
+  state: 'pending',
+  progress: 0,
+  totalChunks: 1,
+  completedChunks: 0,
+  createdAt: Date.now(),
+  updatedAt: Date.now(),
+}
+const fullStatus: JobStatus = {
+  ...smallStatus,
+  error: 'message',
+  result: { anything: 1 },
+  metrics: { totalDurationMs: 1 },
+  meta: { jobDefUrl: 's3://bucket/job.json' },
+  logs: [{ chunkId: 1, durationMs: 2, stdout: '', stderr: '' }],
+}
+same<JobStatus['spec'], JobSpec>(true)
+same<JobStatus['state'], JobState>(true)
+for (const field of ['progress', 'totalChunks', 'completedChunks', 'createdAt', 'updatedAt'] as const) {
+  same<JobStatus[typeof field], number>(true)
+}
+same<JobStatus['error'], string | undefined>(true)
+same<JobStatus['result'], any>(true)
+same<JobStatus['meta'], Record<string, any> | undefined>(true)
+const total: number | undefined = fullStatus.metrics?.totalDurationMs
+const log: { chunkId: number; durationMs: number; stdout: string; stderr: string } | undefined = fullStatus.logs?.[0]
+
+// ---- interfaces, implemented by classes and by plain objects ----
+class OwnAdapter implements WorkerAdapter {
+  async execute(job: WorkerJob): Promise<WorkerResult> {
+    job.onStdout?.('out')
+    job.signal?.addEventListener('abort', () => {})
+    return { ...smallResult, stdout: job.args?.join(' ') ?? '' }
+  }
+}
+class OwnRepository implements JobRepository {
+  private readonly records = new Map<string, JobStatus>()
+  async save(job: JobStatus): Promise<void> {
+    this.records.set(job.id, job)
+  }
+  async get(id: string): Promise<JobStatus | undefined> {
+    return this.records.get(id)
+  }
+  async list(): Promise<JobStatus[]> {
+    return [...this.records.values()]
+  }
+  async delete(id: string): Promise<void> {
+    this.records.delete(id)
+  }
+}
+const ownStitcher: VideoStitcher = { stitch: async (inputs: string[], output: string): Promise<void> => void [inputs, output] }
+const smallStorage: ArtifactStorage = {
+  uploadAssetBundle: async (jobId: string, localDir: string) => `${jobId}/${localDir}`,
+  downloadAssetBundle: async (jobId: string, remoteUrl: string, targetDir: string) => void [jobId, remoteUrl, targetDir],
+  deleteAssetBundle: async (jobId: string, remoteUrl: string) => void [jobId, remoteUrl],
+  uploadJobSpec: async (jobId: string, spec: JobSpec) => `${jobId}/${spec.id}`,
+  deleteJobSpec: async (jobId: string, remoteUrl: string) => void [jobId, remoteUrl],
+}
+const fullStorage: ArtifactStorage = {
+  ...smallStorage,
+  downloadJobSpec: async (jobId: string, remoteUrl: string): Promise<JobSpec> => ({ ...smallSpec, id: jobId + remoteUrl }),
+  uploadChunkOutput: async (jobId: string, chunkId: number, localFile: string) => `${jobId}/${chunkId}/${localFile}`,
+  downloadChunkOutput: async (jobId: string, remoteUrl: string, localFile: string) => void [jobId, remoteUrl, localFile],
+}
+
+// ---- options ----
+const noOptions: JobExecutionOptions = {}
+const allOptions: JobExecutionOptions = {
+  concurrency: 2,
+  jobDir: '/jobs/1',
+  merge: true,
+  retries: 1,
+  retryDelay: 0,
+  onProgress: (done, all) => void (done + all),
+  onChunkComplete: async (chunkId: number, result: WorkerResult) => void [chunkId, result.outputUrl],
+  onChunkStdout: (chunkId, data) => void [chunkId.toFixed(), data.trim()],
+  onChunkStderr: (chunkId: number, data: string) => void [chunkId, data],
+  signal,
+  mergeAdapter: new OwnAdapter(),
+  stitcher: ownStitcher,
+  outputFile: 'film.mp4',
+  completedChunkIds: [1, 2],
+  meta: { jobDefUrl: 's3://bucket/job.json' },
+  skipMerge: false,
+  storage: fullStorage,
+}
+const syncCallback: JobExecutionOptions = { onChunkComplete: () => {} }
+
+// ---- classes ----
+async function uses(): Promise<void> {
+  const adapter = new LocalWorkerAdapter()
+  const adapters: WorkerAdapter[] = [adapter, new OwnAdapter(), { execute: async () => fullResult }]
+  same<Awaited<ReturnType<typeof adapter.execute>>, WorkerResult>(true)
+  same<Parameters<typeof adapter.execute>, [job: WorkerJob]>(true)
+  const { exitCode, durationMs }: { exitCode: number; durationMs: number } = await adapter.execute(smallJob)
+
+  const executor = new JobExecutor(adapter)
+  same<ConstructorParameters<typeof JobExecutor>, [adapter: WorkerAdapter]>(true)
+  const nothing: void = await executor.execute(smallSpec)
+  await new JobExecutor(adapters[1]!).execute(fullSpec, allOptions)
+  await executor.execute(smallSpec, undefined)
+
+  const files = new FileJobRepository('/jobs')
+  const repositories: JobRepository[] = [files, new InMemoryJobRepository(), new OwnRepository()]
+  for (const repository of repositories) {
+    const saved: void = await repository.save(smallStatus)
+    const got: JobStatus | undefined = await repository.get('a')
+    const all: JobStatus[] = await repository.list()
+    const deleted: void = await repository.delete('a')
+    void [saved, got, all, deleted]
+  }
+  new FileJobRepository('/jobs', { fsync: false })
+
+  const managers = [new JobManager(files, executor), new JobManager(new OwnRepository(), executor, fullStorage)]
+  for (const manager of managers) {
+    const id: string = await manager.submitJob(smallSpec)
+    await manager.submitJob(fullSpec, allOptions)
+    const job: JobStatus | undefined = await manager.getJob(id)
+    const jobs: JobStatus[] = await manager.listJobs()
+    const voids: void[] = [await manager.cancelJob(id), await manager.pauseJob(id), await manager.deleteJob(id)]
+    const resumed: void[] = [await manager.resumeJob(id), await manager.resumeJob(id, noOptions)]
+    void [job, jobs, voids, resumed]
+  }
+
+  const stitchers: VideoStitcher[] = [
+    new FfmpegStitcher(),
+    new FfmpegStitcher(adapter),
+    new FfmpegStitcher(undefined, { ffmpegPath: '/usr/bin/ffmpeg' }),
+    ownStitcher,
+  ]
+  for (const stitcher of stitchers) await stitcher.stitch(['1.mp4'], 'film.mp4')
+
+  const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
+  const options: SyncOptions = { rootDir: '/repo' }
+  const synced: void = await syncWorkspaceDependencies(options)
+  void [exitCode, durationMs, nothing, rendered, synced]
+}
+
+// ---- subclasses of ours ----
+class LoudAdapter extends LocalWorkerAdapter {
+  override async execute(job: WorkerJob): Promise<WorkerResult> {
+    const result = await super.execute(job)
+    return { ...result, stdout: result.stdout.toUpperCase() }
+  }
+}
+class CountingRepository extends FileJobRepository {
+  saves = 0
+  override async save(job: JobStatus): Promise<void> {
+    this.saves += 1
+    await super.save(job)
+  }
+}
+class OwnMemory extends InMemoryJobRepository {}
+class OwnFfmpeg extends FfmpegStitcher {
+  override async stitch(inputs: string[], output: string): Promise<void> {
+    await super.stitch(inputs, output)
+  }
+}
+class OwnExecutor extends JobExecutor {
+  override async execute(job: JobSpec, options?: JobExecutionOptions): Promise<void> {
+    await super.execute(job, options)
+  }
+}
+class OwnManager extends JobManager {
+  override async submitJob(job: JobSpec, options?: JobExecutionOptions): Promise<string> {
+    return super.submitJob(job, options)
+  }
+}
+class OwnRenderer extends RenderExecutor {}
+
+// ---- what must not compile ----
+// @ts-expect-error: a job needs a command
+const noCommand: WorkerJob = { args: [] }
+// @ts-expect-error: arguments are strings
+const numbers: WorkerJob = { command: 'x', args: [1] }
+// @ts-expect-error: a result needs its outputs
+const noOutput: WorkerResult = { exitCode: 0 }
+// @ts-expect-error: there is no such state
+const noState: JobState = 'done'
+// @ts-expect-error: there is no such kind of retry
+const noRetry: WorkerResult['retry'] = { kind: 'maybe' }
+// @ts-expect-error: a chunk needs a command
+const noChunk: RenderJobChunk = { id: 1, startFrame: 0, frameCount: 1, outputFile: 'x' }
+// @ts-expect-error: an executor needs an adapter
+new JobExecutor()
+// @ts-expect-error: a manager needs an executor
+new JobManager(new OwnRepository())
+// @ts-expect-error: a repository of files needs a folder
+new FileJobRepository()
+// @ts-expect-error: a renderer needs a workspace
+new RenderExecutor()
+// @ts-expect-error: the root folder is needed
+void syncWorkspaceDependencies({})
+// @ts-expect-error: an adapter executes
+const noAdapter: WorkerAdapter = {}
+// @ts-expect-error: ids of chunks are numbers
+void new RenderExecutor('/workspace').executeChunk(smallSpec, '1')
+
+export { CountingRepository, LoudAdapter, OwnExecutor, OwnFfmpeg, OwnManager, OwnMemory, OwnRenderer, uses }
+export const used = [fullJob, otherRetries, fullSpec, total, log, syncCallback, smallStorage, noAdapter, noChunk]
+export const refused = [noCommand, numbers, noOutput, noState, noRetry]

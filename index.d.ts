@@ -1,0 +1,369 @@
+// Interfaces of @helios-project/infrastructure. The classes below them are generated from src/bindings/classes.
+
+/** A command for a worker to run. */
+export interface WorkerJob {
+  /** The program: a path, or a name to look up in the `PATH` of the command's own environment. */
+  command: string
+  /** Its arguments. No shell is involved. */
+  args?: string[]
+  /** Changes to the environment it inherits; `undefined` unsets a variable. */
+  env?: Record<string, string>
+  /** The folder it runs in. Default `process.cwd()`. */
+  cwd?: string
+  /** The longest it may take, in milliseconds. Default: no limit. */
+  timeout?: number
+  /** What adapters for workers elsewhere need to know, such as `chunkId` and `jobDefUrl`. */
+  meta?: Record<string, any>
+  /** Ends it before its time. */
+  signal?: AbortSignal
+  /** Hears standard output while it is written, never cut inside a character. A throw ends the command. */
+  onStdout?: (data: string) => void
+  /** Hears standard error, likewise. */
+  onStderr?: (data: string) => void
+}
+
+/** How a command ended. */
+export interface WorkerResult {
+  /** Its exit code; -1 when a signal ended it. */
+  exitCode: number
+  /** What it wrote to standard output. */
+  stdout: string
+  /** What it wrote to standard error. */
+  stderr: string
+  /** How long it took, in milliseconds. */
+  durationMs: number
+  /** The name of the signal that ended it. */
+  signal?: string
+  /** Where a worker elsewhere put the chunk's file. */
+  outputUrl?: string
+  /** What the executor should make of a failure. */
+  retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
+}
+
+/** Runs commands somewhere: in a process here, in a container, in a cloud. */
+export interface WorkerAdapter {
+  /** Runs one command. A command that ran and failed gives a result; a rejection means that it could not be run. */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/** A part of a job. Other fields than these travel through unchanged. */
+export interface RenderJobChunk {
+  /** Its number; chunks are joined in the order of their numbers. */
+  id: number
+  /** The first frame it renders. */
+  startFrame: number
+  /** How many frames it renders. */
+  frameCount: number
+  /** The file it writes, relative to `jobDir`. */
+  outputFile: string
+  /** The command that renders it: split on white space outside quotes, run without a shell. */
+  command: string
+}
+
+/** A video to render, in chunks. Other fields than these travel through unchanged. */
+export interface JobSpec {
+  /** The owner's own name for it. */
+  id: string
+  /** Where its assets are. Set by `JobManager` when it uploads them. */
+  assetsUrl?: string
+  /** What the video will be: frames, frames per second, pixels, seconds. */
+  metadata: { totalFrames: number; fps: number; width: number; height: number; duration: number }
+  /** Its parts, in the order in which they start. */
+  chunks: RenderJobChunk[]
+  /** The command that joins the chunks, where no stitcher does. */
+  mergeCommand: string
+}
+
+/** Where a job is in its life. */
+export type JobState = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled' | 'paused'
+
+/** The record of a job. Other fields than these travel through unchanged. */
+export interface JobStatus {
+  /** The id that `submitJob` gave. */
+  id: string
+  /** The job. */
+  spec: JobSpec
+  /** Where it is in its life. */
+  state: JobState
+  /** How much of it is done, in percent. */
+  progress: number
+  /** How many chunks it has. */
+  totalChunks: number
+  /** How many of them are done. */
+  completedChunks: number
+  /** Why it failed. */
+  error?: string
+  /** When it was submitted, in milliseconds since the epoch. */
+  createdAt: number
+  /** When it last changed, in milliseconds since the epoch. */
+  updatedAt: number
+  /** What came of it. */
+  result?: any
+  /** How long its chunks took together, in milliseconds. */
+  metrics?: { totalDurationMs: number }
+  /** `jobDefUrl`: where its definition was uploaded to. */
+  meta?: Record<string, any>
+  /** What its chunks wrote, one entry per chunk. */
+  logs?: Array<{ chunkId: number; durationMs: number; stdout: string; stderr: string }>
+  /** What was seen of the chunks' files when they were done, by chunk: bytes, milliseconds since the epoch. */
+  outputs?: Record<string, { size: number; modifiedMs: number }>
+}
+
+/** How a job is run. */
+export interface JobExecutionOptions {
+  /** How many chunks run at once. Default 1. */
+  concurrency?: number
+  /** The folder the commands run in. Default `process.cwd()`. */
+  jobDir?: string
+  /** Whether the chunks are joined. Default `true`. */
+  merge?: boolean
+  /** How often a chunk is tried again. Default 0. */
+  retries?: number
+  /** The pause before a chunk is tried again, in milliseconds. Default 1000. */
+  retryDelay?: number
+  /** Called when a chunk is done. A throw, here and below, fails the job with that very value. */
+  onProgress?: (completedChunks: number, totalChunks: number) => void
+  /** Called after `onProgress` and waited for. */
+  onChunkComplete?: (chunkId: number, result: WorkerResult) => void | Promise<void>
+  /** Hears the standard output of the chunks while it is written. */
+  onChunkStdout?: (chunkId: number, data: string) => void
+  /** Hears the standard error of the chunks, likewise. */
+  onChunkStderr?: (chunkId: number, data: string) => void
+  /** Ends the job before its time. */
+  signal?: AbortSignal
+  /** Who runs the merge command. Default: the adapter of the chunks. */
+  mergeAdapter?: WorkerAdapter
+  /** Who joins the chunks, together with `outputFile`, in the place of the merge command. */
+  stitcher?: VideoStitcher
+  /** The video, relative to `jobDir`. */
+  outputFile?: string
+  /** Chunks that are done already and do not run. */
+  completedChunkIds?: number[]
+  /** Passed to adapters, under the fields of the chunk. */
+  meta?: Record<string, any>
+  /** Whether the chunks are left apart. Default `false`. */
+  skipMerge?: boolean
+  /** Where the outputs of workers elsewhere are fetched from. */
+  storage?: ArtifactStorage
+  /** How long work may take to end by itself once it was told to, in milliseconds. Default 5000. */
+  killGraceMs?: number
+}
+
+/** Keeps the records of jobs. */
+export interface JobRepository {
+  /** Stores a record in the place of the one before. */
+  save(job: JobStatus): Promise<void>
+  /** The record of a job, or undefined. */
+  get(id: string): Promise<JobStatus | undefined>
+  /** All records. */
+  list(): Promise<JobStatus[]>
+  /** Removes a record, if there is one. */
+  delete(id: string): Promise<void>
+}
+
+/** Settings of a `FileJobRepository`. */
+export interface FileJobRepositoryOptions {
+  /** Whether a save survives a power cut. Default `true`; without it a save survives a crash of the process only. */
+  fsync?: boolean
+}
+
+/** Joins videos. */
+export interface VideoStitcher {
+  /** Joins `inputs`, in their order, into `output`. */
+  stitch(inputs: string[], output: string): Promise<void>
+}
+
+/** Settings of an `FfmpegStitcher`. */
+export interface FfmpegStitcherOptions {
+  /** The ffmpeg to use. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`. */
+  ffmpegPath?: string
+}
+
+/** Keeps the files that workers elsewhere need. */
+export interface ArtifactStorage {
+  /** Stores the folder of a job; gives its URL. */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /** Brings what `uploadAssetBundle` stored into a folder. */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes what `uploadAssetBundle` stored, if it is there. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the definition of a job; gives its URL. */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Removes what `uploadJobSpec` stored, if it is there. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Fetches and parses what `uploadJobSpec` stored. */
+  downloadJobSpec?(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Stores the file of one chunk; gives its URL. */
+  uploadChunkOutput?(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of one chunk here. */
+  downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+}
+
+/** What `syncWorkspaceDependencies` works on. */
+export interface SyncOptions {
+  /** The folder that has `packages` in it. */
+  rootDir: string
+}
+
+
+/**
+ * Which binding artifact the generated loader actually loaded: `'native'` for
+ * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
+ * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
+ * can point the loader at a WASI artifact this package does not build itself.
+ */
+export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/**
+ * Joins videos with ffmpeg's concat demuxer, copying their streams.
+ *
+ * On this machine the inputs are looked at first, and the output appears at its place only when it is finished. With
+ * an adapter of your own, or a changed one of ours, the files may be elsewhere: there only the exit code decides.
+ */
+export declare class FfmpegStitcher {
+  /** Makes a stitcher that runs ffmpeg through `adapter`, by default on this machine. */
+  constructor(adapter?: WorkerAdapter, options?: FfmpegStitcherOptions)
+  /**
+   * Joins `inputs`, in their order, into `output`, which is replaced if it exists.
+   *
+   * Rejects with `No input files provided for stitching`, with an error that names the input that is missing, empty
+   * or unreadable, or with `FFmpeg stitching failed with exit code ${code}: ${stderr}`.
+   */
+  stitch(inputs: Array<string>, output: string): Promise<void>
+}
+
+/**
+ * Keeps each job as a file `${id}.json` in a folder, in the format of `JSON.stringify(job, null, 2)`.
+ *
+ * Saves are atomic: a reader, a crash or a full disk at any moment sees the old record or the new one.
+ */
+export declare class FileJobRepository {
+  /**
+   * Makes a repository in `storageDir`, which is made on the first save. With `{fsync: false}` saves are quicker and
+   * survive a crash of the process, but not a power cut.
+   */
+  constructor(storageDir: string, options?: FileJobRepositoryOptions)
+  /**
+   * Stores a record. Rejects with a `TypeError` when `job.id` is no plain file name or `job` has no JSON form, and
+   * with Node's own error when the disk says no; what was saved before is then still there.
+   */
+  save(job: JobStatus): Promise<void>
+  /** The record of a job, or undefined. Rejects with a `SyntaxError` when its file is broken. */
+  get(id: string): Promise<JobStatus | undefined>
+  /** All records, the oldest job first. Files that are no records are left out with a warning. */
+  list(): Promise<Array<JobStatus>>
+  /** Removes the record of a job, if there is one. */
+  delete(id: string): Promise<void>
+}
+
+/** Keeps jobs in memory, as deep copies; what cannot be copied (functions, for example) is kept as it is. */
+export declare class InMemoryJobRepository {
+  /** Makes an empty repository. */
+  constructor()
+  /** Stores a copy of a record. */
+  save(job: JobStatus): Promise<void>
+  /** A copy of the record of a job, or undefined. */
+  get(id: string): Promise<JobStatus | undefined>
+  /** Copies of all records, in the order in which they were first saved. */
+  list(): Promise<Array<JobStatus>>
+  /** Removes the record of a job, if there is one. */
+  delete(id: string): Promise<void>
+}
+
+/** Runs the chunks of one job on a worker adapter, some at a time, and joins them. */
+export declare class JobExecutor {
+  /** Makes an executor that runs chunks on `adapter`. */
+  constructor(adapter: WorkerAdapter)
+  /**
+   * Runs the chunks that are not in `options.completedChunkIds`, then the merge.
+   *
+   * Rejects with `Chunk ${id} failed after ${n} attempts: …` when a chunk fails for good, with an `AbortError` when
+   * `options.signal` aborts, with what a callback, the stitcher or the merge adapter throws, and with a `TypeError`
+   * that names the field when job or options are wrong. By then nothing of the job runs any more.
+   */
+  execute(job: JobSpec, options?: JobExecutionOptions): Promise<void>
+}
+
+/**
+ * Runs jobs in the background and keeps their records in a repository.
+ *
+ * All changes of one job go through one queue: no update is lost, and what the owner asked for last is what the
+ * record says in the end.
+ */
+export declare class JobManager {
+  /**
+   * Makes a manager of the jobs in `repository`, which are run by `executor`. With `storage`, a job that has a
+   * `jobDir` has its assets and its definition uploaded before it runs.
+   */
+  constructor(repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage)
+  /**
+   * Stores a job, starts it in the background and gives its id: a random UUID. Rejects when the first record cannot
+   * be stored; what goes wrong later is in the record. The job keeps Node running until it ends.
+   */
+  submitJob(jobSpec: JobSpec, options?: JobExecutionOptions): Promise<string>
+  /** The record of a job, or undefined. While the job runs it may be behind by 100 ms. */
+  getJob(id: string): Promise<JobStatus | undefined>
+  /** The records of all jobs. */
+  listJobs(): Promise<Array<JobStatus>>
+  /**
+   * Cancels a job that is pending, running or paused; does nothing for any other. When the promise resolves nothing
+   * of the job runs any more and its record says `cancelled`.
+   */
+  cancelJob(id: string): Promise<void>
+  /**
+   * Stops a running job so that it can be resumed; does nothing for any other. When the promise resolves nothing of
+   * the job runs any more and its record says `paused`.
+   */
+  pauseJob(id: string): Promise<void>
+  /**
+   * Goes on with a paused job; does nothing for any other. Chunks that are done are not rendered again, unless their
+   * file has vanished or changed since. The options are those of `submitJob`, each replaced where `options` has
+   * another.
+   */
+  resumeJob(id: string, options?: JobExecutionOptions): Promise<void>
+  /** Cancels a job, removes what was uploaded for it and deletes its record. */
+  deleteJob(id: string): Promise<void>
+}
+
+/**
+ * Runs commands as child processes on this machine, each in a process group of its own, without a shell.
+ *
+ * Standard input is empty. What the child leaves running when it succeeds is left alone; output still counts for
+ * 250 ms after its end.
+ */
+export declare class LocalWorkerAdapter {
+  /** Makes an adapter whose children inherit `process.env` as it is when each of them starts. */
+  constructor()
+  /**
+   * Runs one command and gives its exit code (-1 when a signal ended it) and output.
+   *
+   * Rejects with `Worker job timed out after ${ms}ms` after `job.timeout`, with `Job was aborted` when `job.signal`
+   * aborts — in both cases when the whole process group is gone, after SIGTERM and, 5 s later, SIGKILL — and as
+   * Node's `spawn` does when the command cannot be started.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/** Runs single chunks of jobs in one folder: what a worker does with the part of a job that it was given. */
+export declare class RenderExecutor {
+  /** Makes an executor that runs commands in `workspaceDir`. */
+  constructor(workspaceDir: string)
+  /**
+   * Runs the command of the chunk with the given id. Rejects with `Chunk with ID ${id} not found in job spec`, or when
+   * the command cannot be started; a command that ran and failed gives a result.
+   */
+  executeChunk(jobSpec: JobSpec, chunkId: number): Promise<WorkerResult>
+}
+
+/** The version of this package. */
+export declare const INFRASTRUCTURE_VERSION: string
+
+/** Prints `Infrastructure initialized`. */
+export declare function initInfrastructure(): void
+
+/**
+ * Sets every dependency of `packages/*` below `rootDir` on another package of the workspace to `^` and that package's
+ * version. Peer dependencies stay; only files that change are written, each atomically. Rejects when a package.json
+ * is broken or cannot be read or written.
+ */
+export declare function syncWorkspaceDependencies(options: SyncOptions): Promise<void>

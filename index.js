@@ -1,0 +1,19 @@
+// The ES module entry: hands the realm it is loaded into to the addon, and gives the addon's exports their names.
+import { createRequire } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
+
+const native = createRequire(import.meta.url)('./native.cjs')
+native.enterRealm(globalThis, isMainThread)
+
+export const {
+  FfmpegStitcher,
+  FileJobRepository,
+  INFRASTRUCTURE_VERSION,
+  InMemoryJobRepository,
+  JobExecutor,
+  JobManager,
+  LocalWorkerAdapter,
+  RenderExecutor,
+  initInfrastructure,
+  syncWorkspaceDependencies,
+} = native

@@ -1,0 +1,93 @@
+// Everything that must hold, step after step: format and lints, tests of the Rust core, documentation, the generated
+// declarations, tests of the built addon under every runner.
+//
+//   npm test -- [--only STEP,...] [--bail] [--list]
+
+import { spawn } from 'node:child_process'
+import { delimiter, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { root, rustEnvironment } from './build.mjs'
+
+const SCRIPTS = '**/*.{js,cjs,mjs,ts,cts,mts}'
+
+// name, commands (one after the other), environment on top of ours
+const STEPS = [
+  ['fmt', ['cargo fmt --check']],
+  ['clippy', ['cargo clippy --all-targets -- -D warnings']],
+  ['clippy-core', ['cargo clippy --all-targets --no-default-features -- -D warnings']],
+  ['core', ['cargo test --no-default-features']],
+  // With the Node bindings compiled in: they look their symbols up at run time, so that this links without Node.
+  ['lib', ['cargo test --lib']],
+  ['doc', ['cargo doc --no-deps --document-private-items'], { RUSTDOCFLAGS: '-D warnings' }],
+  ['dts', ['node scripts/build.mjs quick --force', 'git diff --exit-code -- index.d.ts']],
+  ['prettier', [['prettier', '--check', SCRIPTS, '!index.d.ts']]],
+  ['oxlint', ['oxlint --deny-warnings --ignore-pattern index.d.ts']],
+  ['types', ['tsc --noEmit -p __test__/types']],
+  // All files in forks; those about the runner's own realm once more in the other pools (vitest.config.mjs).
+  ['vitest', ['vitest run --project forks']],
+  ['vitest-threads', ['vitest run --project threads']],
+  ['vitest-vm', ['vitest run --project vmThreads']],
+  ['jest', ['jest --config __test__/jest/jest.config.cjs']],
+]
+
+async function main() {
+  const { values } = parseArgs({
+    options: { only: { type: 'string' }, bail: { type: 'boolean' }, list: { type: 'boolean' } },
+  })
+  const names = STEPS.map(([name]) => name)
+  if (values.list) return console.log(names.join('\n'))
+  const only = values.only?.split(',')
+  const unknown = only?.filter((name) => !names.includes(name)) ?? []
+  if (unknown.length > 0) throw new Error(`There is no step ${unknown.join(', ')}, only ${names.join(', ')}.`)
+
+  const env = withToolsOnPath(rustEnvironment())
+  const results = []
+  for (const [name, commands, extra] of STEPS.filter(([step]) => only?.includes(step) ?? true)) {
+    const started = performance.now()
+    let passed = true
+    for (const command of commands) passed &&= await run(name, command, { ...env, ...extra })
+    results.push({ name, passed, seconds: (performance.now() - started) / 1000 })
+    if (!passed && values.bail) break
+  }
+  summarise(results)
+  if (results.some(({ passed }) => !passed)) process.exitCode = 1
+}
+
+/** Runs a command with its output going where ours goes; tells whether it succeeded. */
+function run(step, command, env) {
+  const [program, ...args] = typeof command === 'string' ? command.split(' ') : command
+  console.log(`\n=== ${step}: ${[program, ...args].join(' ')}`)
+  return new Promise((resolve) => {
+    // What npm installs for Windows are scripts, which need a shell.
+    const child = spawn(program, args, { cwd: root, env, stdio: 'inherit', shell: process.platform === 'win32' })
+    child.on('error', (error) => {
+      console.error(error.message)
+      resolve(false)
+    })
+    child.on('exit', (code) => resolve(code === 0))
+  })
+}
+
+function withToolsOnPath(env) {
+  const name = Object.keys(env).find((key) => key.toUpperCase() === 'PATH')
+  return { ...env, [name]: `${join(root, 'node_modules', '.bin')}${delimiter}${env[name]}` }
+}
+
+function summarise(results) {
+  const width = Math.max(...results.map(({ name }) => name.length), 'step'.length)
+  const row = (name, seconds, result) => console.log(`${name.padEnd(width)}  ${seconds.padStart(8)}  ${result}`)
+  console.log()
+  row('step', 'seconds', 'result')
+  for (const { name, seconds, passed } of results) row(name, seconds.toFixed(1), passed ? 'passed' : 'FAILED')
+  const total = results.reduce((sum, { seconds }) => sum + seconds, 0)
+  const failed = results.filter(({ passed }) => !passed).map(({ name }) => name)
+  const verdict = failed.length > 0 ? `Failed: ${failed.join(', ')}` : `All ${results.length} steps passed`
+  console.log(`\n${verdict} (${total.toFixed(0)} s).`)
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}

@@ -1,0 +1,70 @@
+//! The classes and functions that the package exports.
+
+mod ffmpeg_stitcher;
+mod file_job_repository;
+mod functions;
+mod in_memory_job_repository;
+mod job_executor;
+mod job_manager;
+mod local_worker_adapter;
+mod render_executor;
+
+pub(super) use ffmpeg_stitcher::FfmpegStitcher;
+pub(super) use file_job_repository::FileJobRepository;
+pub(super) use in_memory_job_repository::InMemoryJobRepository;
+pub(super) use job_executor::JobExecutor;
+pub(super) use local_worker_adapter::LocalWorkerAdapter;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+};
+
+use napi::{Env, JsValue, Unknown};
+
+use super::{
+    realm::{Realm, RealmEnvironment},
+    state::State,
+    value::{Js, Value},
+};
+use crate::{Error, Result, adapters::LocalWorkerAdapter as CoreLocalWorkerAdapter};
+
+/// The realm of the caller.
+fn realm(env: &Env) -> Rc<Realm> {
+    State::of(Js(env.raw())).realm()
+}
+
+/// An argument.
+fn argument(value: &Unknown<'_>) -> Value {
+    Value(value.raw())
+}
+
+/// Runs the body of an exported method. It gives a promise; an error or a panic becomes a rejected one.
+fn answer<'env>(
+    realm: &Rc<Realm>,
+    body: impl FnOnce(&Rc<Realm>) -> Result<Value>,
+) -> Unknown<'env> {
+    let value = realm.state.enter(|_| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| body(realm)));
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::Panic));
+        outcome.unwrap_or_else(|error| realm.settled(Err(error)))
+    });
+    // SAFETY: the value was made in the callback that is running, in this environment.
+    unsafe { Unknown::from_raw_unchecked(realm.state.js.0, value.0) }
+}
+
+/// A constructor's failure, thrown as the very error that a method would reject with.
+fn thrown(realm: &Realm, error: &Error) -> napi::Error {
+    let value = realm.error_value(error);
+    // SAFETY: the value was made in the callback that is running, in this environment.
+    napi::Error::from(unsafe { Unknown::from_raw_unchecked(realm.state.js.0, value.0) })
+}
+
+/// A local adapter for the processes of this environment.
+fn local_adapter(realm: &Rc<Realm>) -> CoreLocalWorkerAdapter {
+    CoreLocalWorkerAdapter::new(
+        Arc::clone(&realm.state.supervisor),
+        Rc::new(RealmEnvironment(Rc::clone(realm))),
+    )
+}

@@ -1,0 +1,48 @@
+//! What travels, between its JavaScript and its Rust form.
+
+mod options;
+mod result;
+mod spec;
+mod status;
+mod worker_job;
+
+pub(super) use options::{JsExecution, Signal};
+pub(super) use spec::chunk_id;
+pub(super) use status::foreign;
+pub(super) use worker_job::{DirectJob, read_environment};
+
+use std::time::Duration;
+
+use super::value::{Js, JsResult, Type, Value};
+use crate::{Error, Result};
+
+/// Longer times are as good as none: Node's own timers end at 2^31 ms.
+const LONGEST_MS: f64 = 1e15;
+
+/// A time in milliseconds; what is no positive number is no time.
+fn duration(ms: f64) -> Option<Duration> {
+    (ms > 0.0).then(|| Duration::from_secs_f64(ms.min(LONGEST_MS) / 1000.0))
+}
+
+/// `object[name]` as a string, if it is there.
+fn optional_string(
+    js: Js,
+    object: Value,
+    name: &std::ffi::CStr,
+    path: &str,
+) -> JsResult<Result<Option<String>>> {
+    let Some(value) = js.get_some(object, name)? else { return Ok(Ok(None)) };
+    let name = name.to_string_lossy();
+    Ok(js
+        .as_string(value)
+        .map(Some)
+        .ok_or_else(|| Error::invalid(format_args!("{path}.{name}"), "a string")))
+}
+
+/// That `value` is an object that can have fields.
+fn require_object(js: Js, value: Value, path: &str) -> Result<()> {
+    match js.type_of(value) {
+        Type::Object | Type::Function => Ok(()),
+        _ => Err(Error::invalid(path, "an object")),
+    }
+}

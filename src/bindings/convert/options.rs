@@ -1,0 +1,238 @@
+//! The options of a job.
+
+use std::{
+    cell::{Cell, OnceCell},
+    ffi::CStr,
+    rc::Rc,
+    time::Duration,
+};
+
+use super::super::{
+    abort::{AbortListener, AbortTwin},
+    callback::{JobCallbacks, Listeners},
+    js::{UserStitcher, UserWorkerAdapter},
+    realm::Realm,
+    reference::JsRef,
+    value::{Type, Value},
+};
+use crate::{
+    Error, Result,
+    model::{ChunkId, JobSpec},
+    orchestrator::{AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver},
+    process::KILL_GRACE,
+};
+
+/// The options of a job as its owner wrote them, for what is given to the owner's own objects.
+#[derive(Debug)]
+pub(in super::super) struct JsExecution {
+    /// The options object.
+    pub(in super::super) options: Rc<JsRef>,
+    /// `options.meta`.
+    pub(in super::super) meta: Option<JsRef>,
+    /// The owner's signal, or one of ours that follows the job.
+    pub(in super::super) signal: OnceCell<Signal>,
+    /// The owner's callbacks.
+    pub(in super::super) callbacks: Rc<JobCallbacks>,
+    /// The chunks of a job that did not come from JavaScript.
+    chunks: OnceCell<JsRef>,
+    /// Listens to the owner's signal until the job is over.
+    _listener: Option<AbortListener>,
+}
+
+/// The signal that adapters of the user's get.
+#[derive(Debug)]
+pub(in super::super) enum Signal {
+    /// There is none.
+    Nothing,
+    /// The owner's own.
+    Own(JsRef),
+    /// One that follows a job of a manager.
+    Twin(AbortTwin),
+}
+
+impl Signal {
+    /// The signal, or undefined.
+    pub(in super::super) fn value(&self, realm: &Realm) -> Value {
+        match self {
+            Self::Nothing => realm.state.js.undefined(),
+            Self::Own(signal) => signal.get(),
+            Self::Twin(twin) => twin.signal.get(),
+        }
+    }
+}
+
+impl JsExecution {
+    /// The chunk objects of the job that is being run.
+    pub(in super::super) fn chunks(&self, realm: &Realm, spec: &JobSpec) -> Result<Value> {
+        if let Some(chunks) = self.chunks.get() {
+            return Ok(chunks.get());
+        }
+        let chunks = realm.caught(JsRef::new(&realm.state, realm.chunks_value(spec)?))?;
+        Ok(self.chunks.get_or_init(|| chunks).get())
+    }
+}
+
+impl Realm {
+    /// Reads the options of a job. `own_signal` says whether adapters of the user's get the owner's own signal.
+    pub(in super::super) fn read_options(
+        self: &Rc<Self>,
+        value: Value,
+        own_signal: bool,
+    ) -> Result<JobExecutionOptions> {
+        let js = self.state.js;
+        let object = if js.is_nothing(value) { self.parse_json("{}")? } else { value };
+        super::require_object(js, object, "options")?;
+        let reader = Reader { realm: self, object };
+        let failure = FailureSlot::default();
+        let callbacks = Rc::new(reader.callbacks(failure.clone())?);
+        let (abort, listener) = reader.abort()?;
+        let signal = reader.field(c"signal")?.filter(|_| own_signal);
+        let execution = Rc::new(JsExecution {
+            options: Rc::clone(&callbacks.options),
+            meta: reader.field(c"meta")?.map(|meta| reader.keep(meta)).transpose()?,
+            signal: OnceCell::new(),
+            callbacks: Rc::clone(&callbacks),
+            chunks: OnceCell::new(),
+            _listener: listener,
+        });
+        if own_signal {
+            let signal = signal
+                .map(|signal| reader.keep(signal))
+                .transpose()?
+                .map_or(Signal::Nothing, Signal::Own);
+            // Empty until now.
+            drop(execution.signal.set(signal));
+        }
+        Ok(JobExecutionOptions {
+            concurrency: reader.concurrency()?,
+            job_dir: reader.string(c"jobDir")?.filter(|dir| !dir.is_empty()),
+            merge: reader.merge()?,
+            retries: reader
+                .number(c"retries")?
+                .filter(|retries| *retries > 0.0)
+                .unwrap_or(0.0)
+                .floor(),
+            retry_delay: reader.delay(c"retryDelay")?.unwrap_or(Duration::from_secs(1)),
+            kill_grace: reader.delay(c"killGraceMs")?.unwrap_or(KILL_GRACE),
+            abort,
+            merge_adapter: reader
+                .field(c"mergeAdapter")?
+                .map(|adapter| UserWorkerAdapter::shared(self, adapter))
+                .transpose()?,
+            stitcher: reader
+                .field(c"stitcher")?
+                .map(|stitcher| UserStitcher::shared(self, stitcher))
+                .transpose()?,
+            output_file: reader.string(c"outputFile")?.filter(|file| !file.is_empty()),
+            completed: reader.completed()?,
+            observer: callbacks.any().then(|| Rc::clone(&callbacks) as Rc<dyn JobObserver>),
+            failure,
+            extensions: Some(execution),
+            ..JobExecutionOptions::default()
+        })
+    }
+}
+
+struct Reader<'a> {
+    realm: &'a Rc<Realm>,
+    object: Value,
+}
+
+impl Reader<'_> {
+    fn field(&self, name: &CStr) -> Result<Option<Value>> {
+        self.realm.caught(self.realm.state.js.get_some(self.object, name))
+    }
+
+    fn keep(&self, value: Value) -> Result<JsRef> {
+        self.realm.caught(JsRef::new(&self.realm.state, value))
+    }
+
+    fn string(&self, name: &CStr) -> Result<Option<String>> {
+        self.realm.caught(super::optional_string(
+            self.realm.state.js,
+            self.object,
+            name,
+            "options",
+        ))?
+    }
+
+    /// A number; a numeric string counts.
+    fn number(&self, name: &CStr) -> Result<Option<f64>> {
+        let js = self.realm.state.js;
+        let Some(value) = self.field(name)? else { return Ok(None) };
+        match js.type_of(value) {
+            Type::Number | Type::String => self.realm.caught(js.to_number(value)).map(Some),
+            _ => {
+                Err(Error::invalid(format_args!("options.{}", name.to_string_lossy()), "a number"))
+            }
+        }
+    }
+
+    /// A time of which 0 is one too.
+    fn delay(&self, name: &CStr) -> Result<Option<Duration>> {
+        let ms = self.number(name)?.filter(|ms| !ms.is_nan());
+        Ok(ms.map(|ms| super::duration(ms).unwrap_or_default()))
+    }
+
+    fn boolean(&self, name: &CStr) -> Result<Option<bool>> {
+        Ok(self.field(name)?.map(|value| self.realm.state.js.truthy(value)))
+    }
+
+    fn concurrency(&self) -> Result<Concurrency> {
+        Ok(self.number(c"concurrency")?.map(Concurrency::from_number).unwrap_or_default())
+    }
+
+    /// `merge` is off only when it is `false`, `skipMerge` on when it is anything true.
+    fn merge(&self) -> Result<bool> {
+        let js = self.realm.state.js;
+        let off = self
+            .field(c"merge")?
+            .is_some_and(|merge| js.type_of(merge) == Type::Boolean && !js.truthy(merge));
+        Ok(!off && !self.boolean(c"skipMerge")?.unwrap_or(false))
+    }
+
+    fn completed(&self) -> Result<Vec<ChunkId>> {
+        let js = self.realm.state.js;
+        let Some(list) = self.field(c"completedChunkIds")? else { return Ok(Vec::new()) };
+        if !js.is_array(list) {
+            return Err(Error::invalid("options.completedChunkIds", "an array"));
+        }
+        let id = |index| {
+            let value = self.realm.caught(js.element(list, index))?;
+            super::chunk_id(self.realm, value, &format!("options.completedChunkIds[{index}]"))
+        };
+        (0..self.realm.caught(js.len(list))?).map(id).collect()
+    }
+
+    fn abort(&self) -> Result<(AbortSource, Option<AbortListener>)> {
+        match self.field(c"signal")? {
+            None => Ok(Default::default()),
+            Some(signal) if self.realm.state.js.is_object(signal) => {
+                self.realm.caught(AbortListener::listen(self.realm, signal))
+            }
+            Some(_) => Err(Error::invalid("options.signal", "an AbortSignal")),
+        }
+    }
+
+    fn callbacks(&self, failure: FailureSlot) -> Result<JobCallbacks> {
+        let function = |name: &CStr| match self.field(name)? {
+            None => Ok(None),
+            Some(function) if self.realm.state.js.type_of(function) == Type::Function => {
+                self.keep(function).map(Some)
+            }
+            Some(_) => Err(Error::invalid(
+                format_args!("options.{}", name.to_string_lossy()),
+                "a function",
+            )),
+        };
+        Ok(JobCallbacks {
+            listeners: Listeners::new(self.realm, failure),
+            options: Rc::new(self.keep(self.object)?),
+            on_progress: function(c"onProgress")?,
+            on_chunk_complete: function(c"onChunkComplete")?,
+            on_chunk_stdout: function(c"onChunkStdout")?.map(Rc::new),
+            on_chunk_stderr: function(c"onChunkStderr")?.map(Rc::new),
+            threw: Cell::new(false),
+        })
+    }
+}

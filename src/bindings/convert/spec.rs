@@ -1,0 +1,131 @@
+//! Jobs.
+
+use std::{any::Any, cell::OnceCell, rc::Rc, sync::Arc};
+
+use super::super::{realm::Realm, reference::JsRef, text::JsText, value::Value};
+use crate::{
+    Error, Result,
+    model::{Chunk, ChunkId, JobSpec, SpecSource},
+};
+
+/// A job as its owner's object.
+#[derive(Debug)]
+pub(in super::super) struct JsSpec {
+    realm: Rc<Realm>,
+    object: JsRef,
+    /// The chunks as they were when the job was given; the owner may go on with his array.
+    chunks: JsRef,
+    json: OnceCell<Arc<str>>,
+}
+
+impl SpecSource for JsSpec {
+    fn json(&self) -> Result<Arc<str>> {
+        if let Some(text) = self.json.get() {
+            return Ok(Arc::clone(text));
+        }
+        let text = self.realm.caught(self.realm.stringify(self.object.get()))?;
+        let text: Arc<str> = match text.map(String::from_utf8) {
+            Some(Ok(text)) => text.into(),
+            _ => return Err(Error::invalid("job", "an object with a JSON form")),
+        };
+        Ok(Arc::clone(self.json.get_or_init(|| text)))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The id of a chunk given as an argument.
+pub(in super::super) fn chunk_id(realm: &Realm, value: Value, path: &str) -> Result<ChunkId> {
+    realm
+        .state
+        .js
+        .as_number(value)
+        .map(ChunkId::new)
+        .ok_or_else(|| Error::invalid(path, "a number"))
+}
+
+impl Realm {
+    /// Reads a job. `path` is what errors call it.
+    pub(in super::super) fn read_spec(self: &Rc<Self>, job: Value, path: &str) -> Result<JobSpec> {
+        let js = self.state.js;
+        super::require_object(js, job, path)?;
+        let list = self.caught(js.get(job, c"chunks"))?;
+        if !js.is_array(list) {
+            return Err(Error::invalid(format_args!("{path}.chunks"), "an array"));
+        }
+        let list = self.caught(self.glue(c"copyList", &[list]))?;
+        let length = self.caught(js.len(list))?;
+        let chunks = (0..length)
+            .map(|index| js.scope(|| self.read_chunk(list, index, path)))
+            .collect::<Result<_>>()?;
+        let source = JsSpec {
+            realm: Rc::clone(self),
+            object: self.caught(JsRef::new(&self.state, job))?,
+            chunks: self.caught(JsRef::new(&self.state, list))?,
+            json: OnceCell::new(),
+        };
+        Ok(JobSpec {
+            chunks,
+            merge_command: self.caught(super::optional_string(
+                js,
+                job,
+                c"mergeCommand",
+                path,
+            ))??,
+            assets_url: self.caught(super::optional_string(js, job, c"assetsUrl", path))??,
+            assets_uploaded: false,
+            source: Rc::new(source),
+        })
+    }
+
+    fn read_chunk(&self, list: Value, index: u32, path: &str) -> Result<Chunk> {
+        let js = self.state.js;
+        let chunk = self.caught(js.element(list, index))?;
+        let place = || format!("{path}.chunks[{index}]");
+        if !js.is_object(chunk) {
+            return Err(Error::invalid(place(), "an object"));
+        }
+        let text = |name| {
+            let value = self.caught(js.get_some(chunk, name))?;
+            let wrong = || {
+                Error::invalid(format_args!("{}.{}", place(), name.to_string_lossy()), "a string")
+            };
+            value.map(|value| js.as_string(value).ok_or_else(wrong)).transpose()
+        };
+        let id = match self.caught(js.get_some(chunk, c"id"))? {
+            Some(id) => Some(chunk_id(self, id, &format!("{}.id", place()))?),
+            None => None,
+        };
+        Ok(Chunk { id, command: text(c"command")?, output_file: text(c"outputFile")? })
+    }
+
+    /// The object of a job: its owner's own, or a copy where something was added to it.
+    pub(in super::super) fn spec_value(&self, spec: &JobSpec) -> Result<Value> {
+        let js = self.state.js;
+        let Some(source) = spec.source.as_any().downcast_ref::<JsSpec>() else {
+            return self.parse_json(&spec.json()?);
+        };
+        let object = source.object.get();
+        match &spec.assets_url {
+            Some(url) if spec.assets_uploaded => self
+                .caught(self.glue(c"replace", &[object, js.string("assetsUrl"), js.string(url)])),
+            _ => Ok(object),
+        }
+    }
+
+    /// The array of a job's chunks.
+    pub(in super::super) fn chunks_value(&self, spec: &JobSpec) -> Result<Value> {
+        match spec.source.as_any().downcast_ref::<JsSpec>() {
+            Some(source) => Ok(source.chunks.get()),
+            None => self.caught(self.state.js.get(self.spec_value(spec)?, c"chunks")),
+        }
+    }
+
+    /// `JSON.parse(text)`, for texts of ours.
+    pub(in super::super) fn parse_json(&self, text: &str) -> Result<Value> {
+        let value = JsText::new(&text.into()).into_value(self.state.js)?;
+        self.caught(self.parse(value))
+    }
+}

@@ -1,0 +1,171 @@
+//! Commands for workers, as callers write them.
+
+use std::{ffi::CStr, rc::Rc};
+
+use super::super::{
+    abort::AbortListener,
+    callback::Listeners,
+    realm::Realm,
+    reference::JsRef,
+    sink::JsSink,
+    value::{Js, JsResult, Type, Value},
+};
+use crate::{
+    Error, Result,
+    error::InvalidInput,
+    model::{OutputTarget, WorkerJob},
+    orchestrator::FailureSlot,
+};
+
+/// A command that a caller hands to an adapter himself.
+pub(in super::super) struct DirectJob {
+    /// The command.
+    pub(in super::super) job: WorkerJob,
+    /// What its callbacks failed with.
+    pub(in super::super) failure: FailureSlot,
+    /// Promises that the callbacks returned.
+    pub(in super::super) listeners: Rc<Listeners>,
+    /// Keeps the texts that callbacks were given, so that they are in memory once: stdout, stderr.
+    pub(in super::super) ropes: [Option<Rc<JsRef>>; 2],
+    /// Listens to its signal as long as it runs.
+    pub(in super::super) listener: Option<AbortListener>,
+}
+
+impl Realm {
+    /// Reads a `WorkerJob`.
+    pub(in super::super) fn read_worker_job(self: &Rc<Self>, value: Value) -> Result<DirectJob> {
+        let js = self.state.js;
+        super::require_object(js, value, "job")?;
+        let command = self.caught(js.get(value, c"command"))?;
+        let command =
+            js.as_string(command).ok_or_else(|| Error::invalid("job.command", "a string"))?;
+        if command.is_empty() {
+            let text = "The argument 'file' cannot be empty. Received ''";
+            return Err(Error::InvalidInput(InvalidInput::bad_value(text)));
+        }
+        without_nul(&command, "job.command")?;
+        let timeout = match self.caught(js.get_some(value, c"timeout"))? {
+            Some(timeout) => js
+                .as_number(timeout)
+                .ok_or_else(|| Error::invalid("job.timeout", "a number of milliseconds"))?,
+            None => 0.0,
+        };
+        let signal = self.caught(js.get_some(value, c"signal"))?;
+        let (abort, listener) = match signal {
+            Some(signal) if js.is_object(signal) => {
+                self.caught(AbortListener::listen(self, signal))?
+            }
+            Some(_) => return Err(Error::invalid("job.signal", "an AbortSignal")),
+            None => Default::default(),
+        };
+        let cwd = self.caught(super::optional_string(js, value, c"cwd", "job"))??;
+        cwd.as_deref().map_or(Ok(()), |cwd| without_nul(cwd, "job.cwd"))?;
+        let failure = FailureSlot::default();
+        failure.cancels(&abort.token);
+        let listeners = Listeners::new(self, failure.clone());
+        let (stdout, stdout_rope) = self.target(value, c"onStdout", &listeners)?;
+        let (stderr, stderr_rope) = self.target(value, c"onStderr", &listeners)?;
+        let job = WorkerJob {
+            command,
+            args: self.read_args(value)?,
+            cwd,
+            env: self.read_env(value)?,
+            timeout: super::duration(timeout),
+            cancel: abort.token,
+            stdout,
+            stderr,
+            observed: true,
+            ..WorkerJob::default()
+        };
+        Ok(DirectJob { job, failure, listeners, ropes: [stdout_rope, stderr_rope], listener })
+    }
+
+    fn read_args(&self, job: Value) -> Result<Vec<String>> {
+        let js = self.state.js;
+        let Some(list) = self.caught(js.get_some(job, c"args"))? else { return Ok(Vec::new()) };
+        if !js.is_array(list) {
+            return Err(Error::invalid("job.args", "an array"));
+        }
+        let argument = |index| {
+            let path = format!("job.args[{index}]");
+            let value = self.caught(js.element(list, index))?;
+            if !matches!(js.type_of(value), Type::String | Type::Number | Type::Boolean) {
+                return Err(Error::invalid(path, "a string"));
+            }
+            let text = self.caught(js.to_text(value))?;
+            without_nul(&text, &path).map(|()| text)
+        };
+        (0..self.caught(js.len(list))?).map(argument).collect()
+    }
+
+    fn read_env(&self, job: Value) -> Result<Vec<(String, Option<String>)>> {
+        let js = self.state.js;
+        let Some(object) = self.caught(js.get_some(job, c"env"))? else { return Ok(Vec::new()) };
+        super::require_object(js, object, "job.env")?;
+        let variables = self.caught(read_environment(js, object))?;
+        for (name, value) in &variables {
+            without_nul(name, "job.env")?;
+            without_nul(value.as_deref().unwrap_or_default(), &format!("job.env['{name}']"))?;
+        }
+        Ok(variables)
+    }
+
+    /// Where a stream goes: to the callback, if there is one, and into a JavaScript string that shares the pieces which
+    /// the callback gets.
+    fn target(
+        self: &Rc<Self>,
+        job: Value,
+        name: &CStr,
+        listeners: &Rc<Listeners>,
+    ) -> Result<(OutputTarget, Option<Rc<JsRef>>)> {
+        let js = self.state.js;
+        let Some(function) = self.caught(js.get_some(job, name))? else {
+            return Ok((OutputTarget::default(), None));
+        };
+        if js.type_of(function) != Type::Function {
+            return Err(Error::invalid(
+                format_args!("job.{}", name.to_string_lossy()),
+                "a function",
+            ));
+        }
+        let keep = |value| JsRef::new(&self.state, value);
+        let rope = Rc::new(self.caught(self.glue(c"rope", &[]).and_then(keep))?);
+        let (object, function) = (self.caught(keep(job))?, self.caught(keep(function))?);
+        let (listeners, pieces) = (Rc::clone(listeners), Rc::clone(&rope));
+        let sink = JsSink::new(&self.state, move |state, text| {
+            let rope = pieces.get();
+            // Adding to a string fails only when it gets too long; the reader sees to that.
+            drop(state.js.get(rope, c"add").and_then(|add| state.js.call(rope, add, &[text])));
+            listeners.call(object.get(), function.get(), &[text]);
+        });
+        Ok((OutputTarget { sink: Some(sink), keep: false }, Some(rope)))
+    }
+}
+
+/// The variables of an object such as `process.env`; undefined ones are to be unset.
+pub(in super::super) fn read_environment(
+    js: Js,
+    object: Value,
+) -> JsResult<Vec<(String, Option<String>)>> {
+    let keys = js.keys(object)?;
+    let length = js.len(keys)?;
+    let mut variables = Vec::with_capacity(length as usize);
+    for index in 0..length {
+        let key = js.element(keys, index)?;
+        let value = js.get_by(object, key)?;
+        let text =
+            if js.type_of(value) == Type::Undefined { None } else { Some(js.to_text(value)?) };
+        variables.push((js.to_text(key)?, text));
+    }
+    Ok(variables)
+}
+
+/// No program can be given a text with a NUL in it.
+fn without_nul(text: &str, path: &str) -> Result<()> {
+    if text.contains('\0') {
+        let text =
+            format!("The argument '{path}' must be a string without null bytes. Received {text:?}");
+        return Err(Error::InvalidInput(InvalidInput::bad_value(text)));
+    }
+    Ok(())
+}

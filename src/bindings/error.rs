@@ -1,0 +1,140 @@
+//! Errors on their way between the core and JavaScript.
+
+use std::{any::Any, rc::Rc};
+
+use super::{
+    realm::Realm,
+    reference::JsRef,
+    value::{JsResult, Thrown, Type, Value},
+};
+use crate::{
+    Error,
+    error::{Foreign, SystemError},
+    process,
+};
+
+/// A value that JavaScript code threw.
+#[derive(Debug)]
+struct JsError {
+    value: JsRef,
+    message: String,
+    abort: bool,
+}
+
+impl Foreign for JsError {
+    fn message(&self) -> String {
+        self.message.clone()
+    }
+
+    fn is_abort(&self) -> bool {
+        self.abort
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Realm {
+    /// A thrown value as an error of the core, which gives that very value back.
+    pub(super) fn foreign(&self, value: Value) -> Error {
+        let js = self.state.js;
+        let is_error = self.is_error(value);
+        let text =
+            |value| js.to_text(value).unwrap_or_else(|_| "a value without a text".to_owned());
+        let message = match js.get(value, c"message") {
+            Ok(message) if is_error => text(message),
+            _ => text(value),
+        };
+        let named_abort = || {
+            js.get(value, c"name")
+                .ok()
+                .and_then(|name| js.as_string(name))
+                .is_some_and(|name| name == "AbortError")
+        };
+        let abort = js.is_object(value) && named_abort();
+        match JsRef::new(&self.state, value) {
+            Ok(value) => Error::Foreign(Rc::new(JsError { value, message, abort })),
+            Err(thrown) => self.foreign(thrown.0),
+        }
+    }
+
+    /// `value instanceof Error`, for errors of any realm.
+    fn is_error(&self, value: Value) -> bool {
+        let js = self.state.js;
+        let is_instance = |global: Value| {
+            js.get(global, c"Error").is_ok_and(|class| js.is_instance(value, class))
+        };
+        // A DOMException, such as the reason of an aborted signal, is an Error only by its prototype.
+        js.is_error(value) || is_instance(self.global()) || js.global().is_ok_and(is_instance)
+    }
+
+    /// The result of running JavaScript code, with what was thrown as an error of the core.
+    pub(super) fn caught<T>(&self, result: JsResult<T>) -> Result<T, Error> {
+        result.map_err(|Thrown(value)| self.foreign(value))
+    }
+
+    /// What JavaScript receives for an error of the core.
+    pub(super) fn error_value(&self, error: &Error) -> Value {
+        let js = self.state.js;
+        match error {
+            Error::Foreign(foreign) => match foreign.as_any().downcast_ref::<JsError>() {
+                Some(error) => error.value.get(),
+                None => self.error(&foreign.message()),
+            },
+            Error::Aborted | Error::Abandoned => {
+                let value = self.error(&error.to_string());
+                self.decorate(value, |realm| {
+                    js.set(value, c"name", realm.state.js.string("AbortError"))
+                });
+                value
+            }
+            Error::InvalidInput(invalid) => {
+                let value = self.error_of(c"TypeError", &invalid.to_string());
+                if let Some(code) = invalid.code {
+                    self.decorate(value, |_| js.set(value, c"code", js.string(code)));
+                }
+                value
+            }
+            Error::Syntax(_) => self.error_of(c"SyntaxError", &error.to_string()),
+            Error::System(system) => self.system_error(system),
+            Error::Process(process::Error::Spawn { source, program, args }) => {
+                let value = self.error(&error.to_string());
+                self.decorate(value, |_| {
+                    js.set(value, c"errno", js.number(f64::from(crate::error::errno(source))))?;
+                    js.set(value, c"code", js.string(crate::error::code(source)))?;
+                    js.set(value, c"syscall", js.string(&format!("spawn {program}")))?;
+                    js.set(value, c"path", js.string(program))?;
+                    js.set(
+                        value,
+                        c"spawnargs",
+                        js.array(args.iter().map(|argument| js.string(argument)))?,
+                    )
+                });
+                value
+            }
+            other => self.error(&other.to_string()),
+        }
+    }
+
+    fn system_error(&self, system: &SystemError) -> Value {
+        let js = self.state.js;
+        let value = self.error(&system.to_string());
+        self.decorate(value, |_| {
+            js.set(value, c"errno", js.number(f64::from(system.errno())))?;
+            js.set(value, c"code", js.string(system.code()))?;
+            js.set(value, c"syscall", js.string(system.syscall))?;
+            js.set(value, c"path", js.string(&system.path))
+        });
+        value
+    }
+
+    /// Adds fields to an error that was just made.
+    fn decorate(&self, value: Value, add: impl FnOnce(&Self) -> JsResult<()>) {
+        // Setting fields of a fresh error fails only when somebody has put setters on Error.prototype; the error
+        // itself is what matters then.
+        if self.state.js.type_of(value) == Type::Object {
+            drop(add(self));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Executors that callers pass in.
+
+use std::rc::Rc;
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use super::{
+    super::{
+        abort::AbortTwin,
+        classes::JobExecutor,
+        convert::{JsExecution, Signal, chunk_id},
+        function::function,
+        pristine::instance,
+        realm::{Realm, RealmConsole},
+        value::{JsResult, Thrown, Value},
+    },
+    UserObject,
+};
+use crate::{
+    Error, Result,
+    console::Console,
+    model::JobSpec,
+    orchestrator::{Executor, JobExecutionOptions, JobExecutor as CoreJobExecutor, JobObserver},
+    task,
+};
+
+/// An executor of the caller's, or ours.
+#[derive(Debug)]
+pub(in super::super) struct UserExecutor {
+    user: UserObject,
+    native: Option<CoreJobExecutor>,
+}
+
+impl UserExecutor {
+    /// The executor that `value` is.
+    pub(in super::super) fn shared(realm: &Rc<Realm>, value: Value) -> Result<Rc<dyn Executor>> {
+        let native =
+            instance::<JobExecutor>(&realm.state, value).map(|executor| executor.core.clone());
+        Ok(Rc::new(Self { user: UserObject::new(realm, value)?, native }))
+    }
+
+    /// Runs the job with the signal of its manager's run in the place of the owner's.
+    async fn run(&self, job: Rc<JobSpec>, options: JobExecutionOptions) -> Result<()> {
+        let execution =
+            options.extensions.clone().and_then(|any| any.downcast::<JsExecution>().ok());
+        let Some(execution) = execution else { return Err(Error::invalid("options", "an object")) };
+        let realm = &self.user.realm;
+        let twin = realm.caught(AbortTwin::new(realm, options.abort.token.clone()))?;
+        // One for each run: a job that is resumed reads its options again.
+        drop(execution.signal.set(Signal::Twin(twin)));
+        match self.native.as_ref().filter(|_| self.user.is_pristine(c"JobExecutor")) {
+            Some(native) => native.execute(job, options).await,
+            None => self.call(&job, &options, &execution).await,
+        }
+    }
+
+    async fn call(
+        &self,
+        job: &JobSpec,
+        options: &JobExecutionOptions,
+        execution: &JsExecution,
+    ) -> Result<()> {
+        let realm = &self.user.realm;
+        let object = self.options_value(options, execution)?;
+        let work = self.user.start(c"execute", &[realm.spec_value(job)?, object], |_, _| Ok(()))?;
+        let Some(result) = task::bounded(work, &options.abort.token, options.kill_grace).await
+        else {
+            RealmConsole(Rc::clone(realm)).warn(&format!(
+                "Warning: the executor did not end within {}ms of the abort; its result will be ignored.",
+                options.kill_grace.as_millis()
+            ));
+            return Err(Error::Abandoned);
+        };
+        // What callbacks of the owner failed with fails the job, also where the executor does not mind.
+        result.and(options.failure.take().map_or(Ok(()), Err))
+    }
+
+    /// The options that the caller's executor gets: those of the owner, with what the manager has to say.
+    fn options_value(
+        &self,
+        options: &JobExecutionOptions,
+        execution: &JsExecution,
+    ) -> Result<Value> {
+        let (realm, js) = (&self.user.realm, self.user.realm.state.js);
+        let more = self.realm_object()?;
+        let set = |name, value| realm.caught(js.set(more, name, value));
+        if let Some(observer) = &options.observer {
+            set(c"onProgress", realm.caught(self.on_progress(observer))?)?;
+            set(c"onChunkComplete", realm.caught(self.on_chunk_complete(observer))?)?;
+        }
+        if let Some(signal) = execution.signal.get() {
+            set(c"signal", signal.value(realm))?;
+        }
+        if let Some(url) = &options.job_def_url {
+            let meta = execution.meta.as_ref().map_or_else(|| js.undefined(), |meta| meta.get());
+            set(
+                c"meta",
+                realm.caught(
+                    realm.glue(c"replace", &[meta, js.string("jobDefUrl"), js.string(url)]),
+                )?,
+            )?;
+        }
+        if !options.completed.is_empty() {
+            let ids = options.completed.iter().map(|id| js.number(id.get()));
+            set(c"completedChunkIds", realm.caught(realm.new_array(ids))?)?;
+        }
+        realm.caught(realm.glue(c"options", &[execution.options.get(), more]))
+    }
+
+    fn realm_object(&self) -> Result<Value> {
+        self.user.realm.parse_json("{}")
+    }
+
+    fn on_progress(&self, observer: &Rc<dyn JobObserver>) -> JsResult {
+        let (realm, observer) = (Rc::clone(&self.user.realm), Rc::clone(observer));
+        function(&self.user.realm.state, move |state, arguments| {
+            let [done, total] = [arguments[0], arguments[1]]
+                .map(|count| state.js.as_number(count).unwrap_or_default());
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "saturates"
+            )]
+            observer.progress(done as usize, total as usize);
+            let observer = Rc::clone(&observer);
+            Ok(realm.promise(async move { observer.saved().await }, |realm, ()| {
+                Ok(realm.state.js.undefined())
+            }))
+        })
+    }
+
+    fn on_chunk_complete(&self, observer: &Rc<dyn JobObserver>) -> JsResult {
+        let (realm, observer) = (Rc::clone(&self.user.realm), Rc::clone(observer));
+        function(&self.user.realm.state, move |_, arguments| {
+            let id = chunk_id(&realm, arguments[0], "chunkId")
+                .map_err(|error| Thrown(realm.error_value(&error)))?;
+            let result = realm.read_result(arguments[1], true)?;
+            let observer = Rc::clone(&observer);
+            let work = async move {
+                observer.chunk_complete(id, &result).await?;
+                observer.saved().await
+            };
+            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+        })
+    }
+}
+
+impl Executor for UserExecutor {
+    fn execute(
+        &self,
+        job: Rc<JobSpec>,
+        options: JobExecutionOptions,
+    ) -> LocalBoxFuture<'_, Result<()>> {
+        self.run(job, options).boxed_local()
+    }
+}

@@ -1,0 +1,66 @@
+//! Stitchers that callers pass in.
+
+use std::rc::Rc;
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use super::{
+    super::{
+        classes::FfmpegStitcher,
+        pristine::instance,
+        realm::{Realm, RealmConsole},
+        value::Value,
+    },
+    UserObject,
+};
+use crate::{
+    Error, Result,
+    console::Console,
+    process::KILL_GRACE,
+    stitcher::{FfmpegStitcher as CoreFfmpegStitcher, StitchJob, VideoStitcher},
+    task,
+};
+
+/// A stitcher of the caller's, or one of ours.
+#[derive(Debug)]
+pub(in super::super) struct UserStitcher {
+    user: UserObject,
+    native: Option<CoreFfmpegStitcher>,
+}
+
+impl UserStitcher {
+    /// The stitcher that `value` is.
+    pub(in super::super) fn shared(
+        realm: &Rc<Realm>,
+        value: Value,
+    ) -> Result<Rc<dyn VideoStitcher>> {
+        let native =
+            instance::<FfmpegStitcher>(&realm.state, value).map(|stitcher| stitcher.core.clone());
+        Ok(Rc::new(Self { user: UserObject::new(realm, value)?, native }))
+    }
+
+    async fn call(&self, job: StitchJob) -> Result<()> {
+        let (realm, js) = (&self.user.realm, self.user.realm.state.js);
+        let inputs =
+            realm.caught(realm.new_array(job.inputs.iter().map(|input| js.string(input))))?;
+        let work = self.user.start(c"stitch", &[inputs, js.string(&job.output)], |_, _| Ok(()))?;
+        let grace = job.kill_grace.unwrap_or(KILL_GRACE);
+        if let Some(result) = task::bounded(work, &job.cancel, grace).await {
+            return result;
+        }
+        RealmConsole(Rc::clone(realm)).warn(&format!(
+            "Warning: the stitcher did not end within {}ms of the abort; its result will be ignored.",
+            grace.as_millis()
+        ));
+        Err(Error::Abandoned)
+    }
+}
+
+impl VideoStitcher for UserStitcher {
+    fn stitch(&self, job: StitchJob) -> LocalBoxFuture<'_, Result<()>> {
+        match self.native.as_ref().filter(|_| self.user.is_pristine(c"FfmpegStitcher")) {
+            Some(native) => native.stitch(job),
+            None => self.call(job).boxed_local(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The global objects that a caller sees.
+//!
+//! jest and vitest's vm pools run tests in a context of their own, with its own console, Error, JSON and process.
+//! Node-API knows only the main context, so the loader passes the caller's `globalThis` in, and an object keeps the
+//! realm it was made in.
+
+use std::{ffi::CStr, fmt, rc::Rc};
+
+use super::{
+    reference::JsRef,
+    state::State,
+    value::{JsResult, Value},
+};
+use crate::{Error, adapters::EnvironmentSource, console::Console, process::Environment};
+
+/// Small functions that are quicker, or only possible, in JavaScript. They make objects of the realm, with the fields in
+/// the order in which people's tests print them.
+const GLUE: &str = r"
+'use strict';
+const clone = (value, seen = new Map()) => {
+  if (typeof value !== 'object' || value === null) return value;
+  if (seen.has(value)) return seen.get(value);
+  const prototype = Object.getPrototypeOf(value);
+  if (!Array.isArray(value) && prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    try {
+      return structuredClone(value);
+    } catch {
+      return value;
+    }
+  }
+  const copy = Array.isArray(value) ? [] : {};
+  seen.set(value, copy);
+  for (const key of Object.keys(value)) {
+    Object.defineProperty(copy, key, { value: clone(value[key], seen), writable: true, enumerable: true, configurable: true });
+  }
+  return copy;
+};
+const present = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+return {
+  clone: (value) => clone(value),
+  job: (command, args, cwd, env, chunk, meta, jobDefUrl, signal, onStdout, onStderr) => ({
+    command, args, cwd, env,
+    meta: meta === undefined && jobDefUrl === undefined
+      ? { chunkId: chunk.id, ...chunk }
+      : { ...meta, ...present({ jobDefUrl }), chunkId: chunk.id, ...chunk },
+    signal, onStdout, onStderr,
+  }),
+  command: (command, args, cwd, env, signal) => ({ command, args, cwd, env, signal }),
+  plainCommand: (command, args) => ({ command, args }),
+  result: (exitCode, stdout, stderr, durationMs, signal) =>
+    signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
+  status: (rest, fields, spec, logs) => {
+    const { id, ...others } = fields;
+    return { ...rest, ...present({ id, spec }), ...others, ...present({ logs }) };
+  },
+  record: (record) => JSON.stringify({
+    id: typeof record.id === 'string' ? record.id : undefined,
+    state: record.state, progress: record.progress, totalChunks: record.totalChunks,
+    completedChunks: record.completedChunks, createdAt: record.createdAt, updatedAt: record.updatedAt,
+    error: record.error, metrics: record.metrics && { totalDurationMs: record.metrics.totalDurationMs },
+    meta: record.meta && { jobDefUrl: record.meta.jobDefUrl }, outputs: record.outputs,
+    logs: Array.isArray(record.logs)
+      ? record.logs.map(({ chunkId, durationMs, stdout, stderr }) => ({ chunkId, durationMs, stdout, stderr }))
+      : undefined,
+  }),
+  inner: (record, name, fields) => ({ ...record[name], ...fields }),
+  options: (options, more) => ({ ...options, ...present(more ?? {}) }),
+  rope: () => {
+    let text = '';
+    return { add: (piece) => { text += piece; }, text: () => text };
+  },
+  copyList: (list) => Array.from(list),
+  replace: (object, name, value) => ({ ...object, [name]: value }),
+  append: (list, more) => { for (const item of more) list.push(item); },
+};
+";
+
+/// The global objects of a caller.
+pub(super) struct Realm {
+    pub(super) state: Rc<State>,
+    global: JsRef,
+    stringify: JsRef,
+    parse: JsRef,
+    glue: JsRef,
+    /// `process.env` of the main thread, whose content is that of the process itself.
+    own_environment: Option<JsRef>,
+}
+
+impl Realm {
+    /// The realm with the given `globalThis`. `is_main_thread` as in `node:worker_threads`.
+    pub(super) fn new(
+        state: &Rc<State>,
+        global: Value,
+        is_main_thread: bool,
+    ) -> JsResult<Rc<Self>> {
+        let js = state.js;
+        let json = js.get(global, c"JSON")?;
+        let function = js.get(global, c"Function")?;
+        let make_glue = js.construct(function, &[js.string(GLUE)])?;
+        let glue = js.call(js.undefined(), make_glue, &[])?;
+        let own_environment = if is_main_thread {
+            let process = js.get(js.global()?, c"process")?;
+            Some(JsRef::new(state, js.get(process, c"env")?)?)
+        } else {
+            None
+        };
+        Ok(Rc::new(Self {
+            state: Rc::clone(state),
+            global: JsRef::new(state, global)?,
+            stringify: JsRef::new(state, js.get(json, c"stringify")?)?,
+            parse: JsRef::new(state, js.get(json, c"parse")?)?,
+            glue: JsRef::new(state, glue)?,
+            own_environment,
+        }))
+    }
+
+    /// `globalThis`.
+    pub(super) fn global(&self) -> Value {
+        self.global.get()
+    }
+
+    /// Calls one of the [`GLUE`] functions.
+    pub(super) fn glue(&self, name: &CStr, arguments: &[Value]) -> JsResult {
+        let (js, glue) = (self.state.js, self.glue.get());
+        js.call(glue, js.get(glue, name)?, arguments)
+    }
+
+    /// `JSON.stringify(value)`: its UTF-8, or `None` when there is no text for the value.
+    pub(super) fn stringify(&self, value: Value) -> JsResult<Option<Vec<u8>>> {
+        let js = self.state.js;
+        Ok(js.as_utf8(js.call(js.undefined(), self.stringify.get(), &[value])?))
+    }
+
+    /// `JSON.parse(text)`.
+    pub(super) fn parse(&self, text: Value) -> JsResult {
+        let js = self.state.js;
+        js.call(js.undefined(), self.parse.get(), &[text])
+    }
+
+    /// An `Error`.
+    pub(super) fn error(&self, text: &str) -> Value {
+        self.error_of(c"Error", text)
+    }
+
+    /// An error of the named class.
+    pub(super) fn error_of(&self, class: &CStr, text: &str) -> Value {
+        let js = self.state.js;
+        let made =
+            js.get(self.global(), class).and_then(|class| js.construct(class, &[js.string(text)]));
+        made.unwrap_or_else(|thrown| thrown.0)
+    }
+
+    /// An array of this realm.
+    pub(super) fn new_array(&self, elements: impl ExactSizeIterator<Item = Value>) -> JsResult {
+        self.glue(c"copyList", &[self.state.js.array(elements)?])
+    }
+
+    /// `process.env` of the caller.
+    pub(super) fn environment(&self) -> JsResult {
+        let js = self.state.js;
+        js.get(js.get(self.global(), c"process")?, c"env")
+    }
+
+    fn print(&self, method: &CStr, arguments: &[Value]) {
+        let js = self.state.js;
+        // Looked up on every call, so that spies see it. A console that throws is not worth a job.
+        let printed = js
+            .get(self.global(), c"console")
+            .and_then(|console| js.call(console, js.get(console, method)?, arguments));
+        drop(printed);
+    }
+}
+
+/// The console of a realm.
+#[derive(Debug)]
+pub(super) struct RealmConsole(pub(super) Rc<Realm>);
+
+impl Console for RealmConsole {
+    fn log(&self, text: &str) {
+        self.0.print(c"log", &[self.0.state.js.string(text)]);
+    }
+
+    fn warn(&self, text: &str) {
+        self.0.print(c"warn", &[self.0.state.js.string(text)]);
+    }
+
+    fn warn_with(&self, text: &str, message: &str) {
+        let js = self.0.state.js;
+        self.0.print(c"warn", &[js.string(text), js.string(message)]);
+    }
+
+    fn error(&self, text: &str, message: &str) {
+        let js = self.0.state.js;
+        self.0.print(c"error", &[js.string(text), js.string(message)]);
+    }
+
+    fn failure(&self, text: &str, error: &Error) {
+        let error = self.0.error_value(error);
+        self.0.print(c"error", &[self.0.state.js.string(text), error]);
+    }
+}
+
+/// The environment of a realm: `process.env`, as it is when somebody asks.
+#[derive(Debug)]
+pub(super) struct RealmEnvironment(pub(super) Rc<Realm>);
+
+impl EnvironmentSource for RealmEnvironment {
+    fn snapshot(&self) -> Environment {
+        let (realm, js) = (&self.0, self.0.state.js);
+        let Ok(environment) = realm.environment() else { return Environment::default() };
+        // Reading it through JavaScript takes a microsecond per variable. On the main thread, unless somebody has put
+        // another object there, it is the environment of the process itself.
+        if realm.own_environment.as_ref().is_some_and(|own| js.same(own.get(), environment)) {
+            return Environment(std::env::vars_os().collect());
+        }
+        let variables = super::convert::read_environment(js, environment).unwrap_or_default();
+        Environment(
+            variables
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.into(), value?.into())))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Debug for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Realm")
+    }
+}

@@ -1,0 +1,238 @@
+//! What there is once per JavaScript environment, and the executor of the futures that live in it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    ffi::c_void,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{Arc, LazyLock},
+};
+
+use async_task::Runnable;
+use futures_util::future::LocalBoxFuture;
+use napi::sys;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::{hub::Hub, pristine::Pristine, promise::Listeners, realm::Realm, value::Js};
+use crate::{orchestrator::LocalSpawner, process::Supervisor};
+
+/// More threads than this have nothing to do: they start processes and wait.
+const MAX_WORKERS: usize = 4;
+
+/// Runs everything that waits for the world, for all environments of the process. Never shut down: Node's exit ends it.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).clamp(2, MAX_WORKERS);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("helios")
+        .enable_all()
+        .build();
+    runtime.expect("the system refuses threads to this process")
+});
+
+thread_local! {
+    static STATES: RefCell<HashMap<sys::napi_env, Rc<State>>> = RefCell::default();
+}
+
+/// One JavaScript environment: the main thread's, or a worker thread's.
+pub(super) struct State {
+    pub(super) js: Js,
+    pub(super) hub: Arc<Hub>,
+    /// Watches over the processes that are started from here.
+    pub(super) supervisor: Arc<Supervisor>,
+    /// Whether the environment still exists.
+    pub(super) alive: Rc<Cell<bool>>,
+    pub(super) pristine: Pristine,
+    pub(super) listeners: Listeners,
+    realm: RefCell<Option<Rc<Realm>>>,
+    runtime: Handle,
+    /// Futures that can go on.
+    ready: RefCell<VecDeque<Runnable>>,
+    /// Whether native code is on the stack that will see to `ready`.
+    entered: Cell<bool>,
+    /// Work that keeps the process alive.
+    pending: Cell<usize>,
+}
+
+impl State {
+    /// The state of an environment, made when it is asked for the first time.
+    pub(super) fn of(js: Js) -> Rc<Self> {
+        Self::existing(js).unwrap_or_else(|| Self::create(js))
+    }
+
+    /// The state of an environment, if it has one and still exists.
+    pub(super) fn existing(js: Js) -> Option<Rc<Self>> {
+        STATES.with_borrow(|states| states.get(&js.0).cloned())
+    }
+
+    fn create(js: Js) -> Rc<Self> {
+        let state = Rc::new(Self {
+            js,
+            hub: Hub::open(js),
+            supervisor: Arc::default(),
+            alive: Rc::new(Cell::new(true)),
+            pristine: Pristine::default(),
+            listeners: Listeners::default(),
+            realm: RefCell::default(),
+            runtime: RUNTIME.handle().clone(),
+            ready: RefCell::default(),
+            entered: Cell::new(false),
+            pending: Cell::new(0),
+        });
+        STATES.with_borrow_mut(|states| states.insert(js.0, Rc::clone(&state)));
+        // After the hub was opened: hooks run in reverse order, and this one has to close the hub's function before
+        // Node does.
+        // SAFETY: called on the thread of the environment; the hook only uses the pointer as a key.
+        unsafe { sys::napi_add_env_cleanup_hook(js.0, Some(end), js.0.cast()) };
+        state
+    }
+
+    /// The realm that the package was last loaded into: the main one, or that of a test runner's sandbox.
+    pub(super) fn realm(&self) -> Rc<Realm> {
+        let realm = self.realm.borrow().clone();
+        realm.expect("the loader passes the realm in before anything can be called")
+    }
+
+    /// Makes `realm` the current one.
+    pub(super) fn set_realm(&self, realm: Rc<Realm>) {
+        *self.realm.borrow_mut() = Some(realm);
+    }
+
+    /// Does `work`, then everything that has become ready by it. All native code that JavaScript calls runs in here.
+    pub(super) fn enter<T>(&self, work: impl FnOnce(&Self) -> T) -> T {
+        let _runtime = self.runtime.enter();
+        let outermost = Entered::new(&self.entered);
+        let result = work(self);
+        if outermost.is_some() {
+            self.run_ready();
+        }
+        result
+    }
+
+    /// Continues a future when the native code on the stack is done.
+    pub(super) fn ready(&self, runnable: Runnable) {
+        self.ready.borrow_mut().push_back(runnable);
+    }
+
+    fn run_ready(&self) {
+        loop {
+            let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
+            // A panic is a bug of ours; promises turn it into a rejection before it comes here.
+            self.js.scope(|| drop(catch_unwind(AssertUnwindSafe(|| runnable.run()))));
+        }
+    }
+
+    /// Runs `work` on this thread to its end, and keeps the process alive until then.
+    pub(super) fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
+        let kept = KeepAlive::new(self);
+        let hub = Arc::clone(&self.hub);
+        let key = self.js.0 as usize;
+        let schedule = move |runnable: Runnable| schedule(&hub, key, runnable);
+        let future = async move {
+            work.await;
+            drop(kept);
+        };
+        let (runnable, task) = async_task::spawn_local(future, schedule);
+        task.detach();
+        self.enter(|state| state.ready(runnable));
+    }
+}
+
+/// Native code is on the stack. Undone also when it panics.
+struct Entered<'a>(&'a Cell<bool>);
+
+impl<'a> Entered<'a> {
+    /// `None` when it was there before.
+    fn new(entered: &'a Cell<bool>) -> Option<Self> {
+        (!entered.replace(true)).then_some(Self(entered))
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Continues a task on its thread: when the native code on the stack there is done, or by a message.
+fn schedule(hub: &Hub, key: usize, runnable: Runnable) {
+    if hub.is_here() {
+        // At the end of a thread there is no state any more, and the hub knows it.
+        let here = STATES
+            .try_with(|states| states.borrow().get(&(key as sys::napi_env)).cloned())
+            .ok()
+            .flatten();
+        if let Some(state) = here.filter(|state| state.entered.get()) {
+            state.ready(runnable);
+            return;
+        }
+    }
+    hub.run(runnable);
+}
+
+/// Ends everything of an environment that is about to go.
+unsafe extern "C" fn end(env: *mut c_void) {
+    let Some(state) = STATES.with_borrow_mut(|states| states.remove(&env.cast())) else { return };
+    state.alive.set(false);
+    state.hub.close();
+    state.supervisor.shutdown();
+    // Futures that were ready hold values of the environment: they are forgotten, like those that wait.
+    std::mem::forget(std::mem::take(&mut *state.ready.borrow_mut()));
+}
+
+/// Lets the event loop do what else it has to do.
+pub(super) async fn yield_to_event_loop(state: &State) {
+    let (send, turn) = tokio::sync::oneshot::channel();
+    state.hub.post(Box::new(move |_| {
+        // Whoever yielded may be gone.
+        let _ = send.send(());
+    }));
+    // An error means that the environment is gone, and this future with it.
+    drop(turn.await);
+}
+
+/// Keeps the process alive.
+pub(super) struct KeepAlive(Rc<State>);
+
+impl KeepAlive {
+    pub(super) fn new(state: &Rc<State>) -> Self {
+        if state.pending.replace(state.pending.get() + 1) == 0 {
+            state.hub.keep_alive(state.js, true);
+        }
+        Self(Rc::clone(state))
+    }
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        let pending = self.0.pending.get() - 1;
+        self.0.pending.set(pending);
+        if pending == 0 {
+            self.0.hub.keep_alive(self.0.js, false);
+        }
+    }
+}
+
+/// Lets the manager's jobs run on the JavaScript thread.
+#[derive(Clone)]
+pub(super) struct Spawner(pub(super) Rc<State>);
+
+impl LocalSpawner for Spawner {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        self.0.spawn(work);
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spawner")
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("State")
+    }
+}

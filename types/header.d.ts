@@ -1,0 +1,207 @@
+// Interfaces of @helios-project/infrastructure. The classes below them are generated from src/bindings/classes.
+
+/** A command for a worker to run. */
+export interface WorkerJob {
+  /** The program: a path, or a name to look up in the `PATH` of the command's own environment. */
+  command: string
+  /** Its arguments. No shell is involved. */
+  args?: string[]
+  /** Changes to the environment it inherits; `undefined` unsets a variable. */
+  env?: Record<string, string>
+  /** The folder it runs in. Default `process.cwd()`. */
+  cwd?: string
+  /** The longest it may take, in milliseconds. Default: no limit. */
+  timeout?: number
+  /** What adapters for workers elsewhere need to know, such as `chunkId` and `jobDefUrl`. */
+  meta?: Record<string, any>
+  /** Ends it before its time. */
+  signal?: AbortSignal
+  /** Hears standard output while it is written, never cut inside a character. A throw ends the command. */
+  onStdout?: (data: string) => void
+  /** Hears standard error, likewise. */
+  onStderr?: (data: string) => void
+}
+
+/** How a command ended. */
+export interface WorkerResult {
+  /** Its exit code; -1 when a signal ended it. */
+  exitCode: number
+  /** What it wrote to standard output. */
+  stdout: string
+  /** What it wrote to standard error. */
+  stderr: string
+  /** How long it took, in milliseconds. */
+  durationMs: number
+  /** The name of the signal that ended it. */
+  signal?: string
+  /** Where a worker elsewhere put the chunk's file. */
+  outputUrl?: string
+  /** What the executor should make of a failure. */
+  retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
+}
+
+/** Runs commands somewhere: in a process here, in a container, in a cloud. */
+export interface WorkerAdapter {
+  /** Runs one command. A command that ran and failed gives a result; a rejection means that it could not be run. */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/** A part of a job. Other fields than these travel through unchanged. */
+export interface RenderJobChunk {
+  /** Its number; chunks are joined in the order of their numbers. */
+  id: number
+  /** The first frame it renders. */
+  startFrame: number
+  /** How many frames it renders. */
+  frameCount: number
+  /** The file it writes, relative to `jobDir`. */
+  outputFile: string
+  /** The command that renders it: split on white space outside quotes, run without a shell. */
+  command: string
+}
+
+/** A video to render, in chunks. Other fields than these travel through unchanged. */
+export interface JobSpec {
+  /** The owner's own name for it. */
+  id: string
+  /** Where its assets are. Set by `JobManager` when it uploads them. */
+  assetsUrl?: string
+  /** What the video will be: frames, frames per second, pixels, seconds. */
+  metadata: { totalFrames: number; fps: number; width: number; height: number; duration: number }
+  /** Its parts, in the order in which they start. */
+  chunks: RenderJobChunk[]
+  /** The command that joins the chunks, where no stitcher does. */
+  mergeCommand: string
+}
+
+/** Where a job is in its life. */
+export type JobState = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled' | 'paused'
+
+/** The record of a job. Other fields than these travel through unchanged. */
+export interface JobStatus {
+  /** The id that `submitJob` gave. */
+  id: string
+  /** The job. */
+  spec: JobSpec
+  /** Where it is in its life. */
+  state: JobState
+  /** How much of it is done, in percent. */
+  progress: number
+  /** How many chunks it has. */
+  totalChunks: number
+  /** How many of them are done. */
+  completedChunks: number
+  /** Why it failed. */
+  error?: string
+  /** When it was submitted, in milliseconds since the epoch. */
+  createdAt: number
+  /** When it last changed, in milliseconds since the epoch. */
+  updatedAt: number
+  /** What came of it. */
+  result?: any
+  /** How long its chunks took together, in milliseconds. */
+  metrics?: { totalDurationMs: number }
+  /** `jobDefUrl`: where its definition was uploaded to. */
+  meta?: Record<string, any>
+  /** What its chunks wrote, one entry per chunk. */
+  logs?: Array<{ chunkId: number; durationMs: number; stdout: string; stderr: string }>
+  /** What was seen of the chunks' files when they were done, by chunk: bytes, milliseconds since the epoch. */
+  outputs?: Record<string, { size: number; modifiedMs: number }>
+}
+
+/** How a job is run. */
+export interface JobExecutionOptions {
+  /** How many chunks run at once. Default 1. */
+  concurrency?: number
+  /** The folder the commands run in. Default `process.cwd()`. */
+  jobDir?: string
+  /** Whether the chunks are joined. Default `true`. */
+  merge?: boolean
+  /** How often a chunk is tried again. Default 0. */
+  retries?: number
+  /** The pause before a chunk is tried again, in milliseconds. Default 1000. */
+  retryDelay?: number
+  /** Called when a chunk is done. A throw, here and below, fails the job with that very value. */
+  onProgress?: (completedChunks: number, totalChunks: number) => void
+  /** Called after `onProgress` and waited for. */
+  onChunkComplete?: (chunkId: number, result: WorkerResult) => void | Promise<void>
+  /** Hears the standard output of the chunks while it is written. */
+  onChunkStdout?: (chunkId: number, data: string) => void
+  /** Hears the standard error of the chunks, likewise. */
+  onChunkStderr?: (chunkId: number, data: string) => void
+  /** Ends the job before its time. */
+  signal?: AbortSignal
+  /** Who runs the merge command. Default: the adapter of the chunks. */
+  mergeAdapter?: WorkerAdapter
+  /** Who joins the chunks, together with `outputFile`, in the place of the merge command. */
+  stitcher?: VideoStitcher
+  /** The video, relative to `jobDir`. */
+  outputFile?: string
+  /** Chunks that are done already and do not run. */
+  completedChunkIds?: number[]
+  /** Passed to adapters, under the fields of the chunk. */
+  meta?: Record<string, any>
+  /** Whether the chunks are left apart. Default `false`. */
+  skipMerge?: boolean
+  /** Where the outputs of workers elsewhere are fetched from. */
+  storage?: ArtifactStorage
+  /** How long work may take to end by itself once it was told to, in milliseconds. Default 5000. */
+  killGraceMs?: number
+}
+
+/** Keeps the records of jobs. */
+export interface JobRepository {
+  /** Stores a record in the place of the one before. */
+  save(job: JobStatus): Promise<void>
+  /** The record of a job, or undefined. */
+  get(id: string): Promise<JobStatus | undefined>
+  /** All records. */
+  list(): Promise<JobStatus[]>
+  /** Removes a record, if there is one. */
+  delete(id: string): Promise<void>
+}
+
+/** Settings of a `FileJobRepository`. */
+export interface FileJobRepositoryOptions {
+  /** Whether a save survives a power cut. Default `true`; without it a save survives a crash of the process only. */
+  fsync?: boolean
+}
+
+/** Joins videos. */
+export interface VideoStitcher {
+  /** Joins `inputs`, in their order, into `output`. */
+  stitch(inputs: string[], output: string): Promise<void>
+}
+
+/** Settings of an `FfmpegStitcher`. */
+export interface FfmpegStitcherOptions {
+  /** The ffmpeg to use. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`. */
+  ffmpegPath?: string
+}
+
+/** Keeps the files that workers elsewhere need. */
+export interface ArtifactStorage {
+  /** Stores the folder of a job; gives its URL. */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /** Brings what `uploadAssetBundle` stored into a folder. */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes what `uploadAssetBundle` stored, if it is there. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the definition of a job; gives its URL. */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Removes what `uploadJobSpec` stored, if it is there. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Fetches and parses what `uploadJobSpec` stored. */
+  downloadJobSpec?(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Stores the file of one chunk; gives its URL. */
+  uploadChunkOutput?(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of one chunk here. */
+  downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+}
+
+/** What `syncWorkspaceDependencies` works on. */
+export interface SyncOptions {
+  /** The folder that has `packages` in it. */
+  rootDir: string
+}
+

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+// Every file runs in forks; what depends on the runner's realm runs once more in each of the other pools.
+export default defineConfig({
+  test: {
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'forks', pool: 'forks', include: ['__test__/**/*.spec.*'] } },
+      ...['threads', 'vmThreads'].map((pool) => ({
+        extends: true,
+        test: { name: pool, pool, include: ['__test__/runners.spec.mjs'] },
+      })),
+    ],
+  },
+})
