@@ -4,5 +4,6 @@ const native = require('./native.cjs')
 
 native.enterRealm(globalThis, isMainThread)
 
-const { enterRealm, ...exported } = native
+// What is for the loaders only stays here.
+const { enterRealm, __napiBindingTarget, ...exported } = native
 module.exports = exported

@@ -17,7 +17,25 @@ async function split(commands) {
   return adapter.calls.map(({ command, args }) => [command, ...args])
 }
 
-const inherit = ['a', 'ß', '€', '😀', 'e\u0301', '\0', '\u0085', '\u200b', '\u180e', '-', '=', '$', '|', ';', '*', '`', '#']
+const inherit = [
+  'a',
+  'ß',
+  '€',
+  '😀',
+  'e\u0301',
+  '\0',
+  '\u0085',
+  '\u200b',
+  '\u180e',
+  '-',
+  '=',
+  '$',
+  '|',
+  ';',
+  '*',
+  '`',
+  '#',
+]
 const piece = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom("'", '"', '\\') },
   { weight: 3, arbitrary: fc.constantFrom(...SPACES) },
@@ -76,7 +94,8 @@ describe('command strings', () => {
     const commands = []
     for (let code = 1; code < 0x10000; code += 1) {
       const char = String.fromCharCode(code)
-      if (/\s/.test(char) || (code >= 0x80 && code < 0x300) || (code >= 0x2000 && code < 0x2100)) commands.push(`a${char}b`)
+      if (/\s/.test(char) || (code >= 0x80 && code < 0x300) || (code >= 0x2000 && code < 0x2100))
+        commands.push(`a${char}b`)
     }
     const found = await split(commands)
     found.forEach((list, i) => {

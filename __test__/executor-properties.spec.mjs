@@ -19,7 +19,10 @@ const bad = fc.oneof(
 )
 const attempts = fc.oneof(
   { weight: 6, arbitrary: good.map((one) => [one]) },
-  { weight: 3, arbitrary: fc.tuple(fc.array(bad, { minLength: 1, maxLength: 3 }), good).map(([fails, one]) => [...fails, one]) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(fc.array(bad, { minLength: 1, maxLength: 3 }), good).map(([fails, one]) => [...fails, one]),
+  },
   { weight: 1, arbitrary: bad.map((one) => [one]) },
 )
 const merge = fc.oneof(
@@ -32,7 +35,9 @@ const scenario = fc
   .record({
     ids: fc.uniqueArray(fc.nat(99), { maxLength: 12 }),
     plans: fc.array(attempts, { minLength: 12, maxLength: 12 }),
-    skipped: fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }).map((list) => list.map((x, i) => x && i % 3 === 0)),
+    skipped: fc
+      .array(fc.boolean(), { minLength: 12, maxLength: 12 })
+      .map((list) => list.map((x, i) => x && i % 3 === 0)),
     retries: fc.constantFrom(0, 0, 1, 2, 3),
     delay: fc.constantFrom(0, 0, 1),
     trouble: fc.oneof(
@@ -40,7 +45,9 @@ const scenario = fc
       { weight: 1, arbitrary: fc.constant({ abort: { when: 'before' } }) },
       {
         weight: 3,
-        arbitrary: fc.record({ when: fc.constantFrom('chunk', 'progress', 'complete'), at: fc.nat(11) }).map((abort) => ({ abort })),
+        arbitrary: fc
+          .record({ when: fc.constantFrom('chunk', 'progress', 'complete'), at: fc.nat(11) })
+          .map((abort) => ({ abort })),
       },
       {
         weight: 2,
@@ -95,14 +102,16 @@ async function play(scenario, concurrency, events) {
     },
   }
   let calls = { onProgress: 0, onChunkComplete: 0 }
-  const callback = (name, when, event) => (...args) => {
-    events.push(event(...args))
-    const id = name === 'onChunkComplete' ? args[0] : scenario.current
-    if (abort?.when === when && abort.id === id) control.abort()
-    if (fault?.name !== name || ++calls[name] !== fault.at) return undefined
-    if (fault.how === 'reject') return Promise.reject(fault.value)
-    throw fault.value
-  }
+  const callback =
+    (name, when, event) =>
+    (...args) => {
+      events.push(event(...args))
+      const id = name === 'onChunkComplete' ? args[0] : scenario.current
+      if (abort?.when === when && abort.id === id) control.abort()
+      if (fault?.name !== name || ++calls[name] !== fault.at) return undefined
+      if (fault.how === 'reject') return Promise.reject(fault.value)
+      throw fault.value
+    }
   const options = {
     concurrency,
     jobDir: '/jobs/1',
@@ -221,7 +230,9 @@ function invariants({ chunks, done, retries, abort, fault, merge }, events, end,
   if (abort?.when === 'chunk' && tried.has(abort.id) && failed < 0) expect(end[1]).toBe('AbortError: Job aborted')
   // Left alone, the job ends as its chunks and its merge do.
   if (abort || fault) return
-  const doomed = queue.filter(({ attempts }) => !attempts.slice(0, retries + 1).some(({ kind, code }) => kind === 'exit' && code === 0))
+  const doomed = queue.filter(
+    ({ attempts }) => !attempts.slice(0, retries + 1).some(({ kind, code }) => kind === 'exit' && code === 0),
+  )
   if (doomed.length) {
     const id = /Chunk (\d+) failed after/.exec(end[1])
     expect(doomed.map((chunk) => chunk.id)).toContain(Number(id?.[1]))

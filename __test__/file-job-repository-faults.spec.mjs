@@ -60,8 +60,27 @@ describe('a job that JSON cannot hold', () => {
   it.each([
     ['cyclic', cyclic, TypeError, /circular/i],
     ['with a BigInt', { big: 1n }, TypeError, /BigInt/],
-    ['with a getter that throws', Object.defineProperty({}, 'x', { enumerable: true, get: () => { throw mine } }), Error, /^mine$/],
-    ['with a toJSON that throws', { toJSON: () => { throw mine } }, Error, /^mine$/],
+    [
+      'with a getter that throws',
+      Object.defineProperty({}, 'x', {
+        enumerable: true,
+        get: () => {
+          throw mine
+        },
+      }),
+      Error,
+      /^mine$/,
+    ],
+    [
+      'with a toJSON that throws',
+      {
+        toJSON: () => {
+          throw mine
+        },
+      },
+      Error,
+      /^mine$/,
+    ],
   ])('is refused (%s), and the record stays', async (_, result, type, message) => {
     const dir = tempFolder()
     const repository = new FileJobRepository(dir)
@@ -99,7 +118,9 @@ describe('a folder that is none', () => {
     mkdirSync(join(dir, 'a.json'))
     const repository = new FileJobRepository(dir)
     expect(await rejection(() => repository.get('a'))).toMatchObject({ code: 'EISDIR' })
-    expect(await rejection(() => repository.save(record('a')))).toMatchObject({ code: expect.stringMatching(/^E[A-Z]+$/) })
+    expect(await rejection(() => repository.save(record('a')))).toMatchObject({
+      code: expect.stringMatching(/^E[A-Z]+$/),
+    })
     expect(readdirSync(dir)).toEqual(['a.json'])
   })
 })

@@ -30,12 +30,22 @@ const tricky = {
   numbers: { a: [0, -0, 1e21, 1e-7, 123456789012345680000, 5e-324, 1.7976931348623157e308, 0.1, 1e300, -1.5e-9] },
   'numbers that JSON lacks': { a: NaN, b: [Infinity, -Infinity] },
   'undefined and functions': { a: undefined, b: [undefined, () => 1, Symbol('x')], c() {}, d: Symbol('x') },
-  'own toJSON': { a: new Date(0), b: { toJSON: (key) => `as ${key}` }, c: [{ toJSON: () => ({ d: [] }) }], e: { toJSON() {} } },
+  'own toJSON': {
+    a: new Date(0),
+    b: { toJSON: (key) => `as ${key}` },
+    c: [{ toJSON: () => ({ d: [] }) }],
+    e: { toJSON() {} },
+  },
   'boxed values': { a: new Number(3), b: new String('s'), c: new Boolean(false), d: Object(null) },
   'numeric keys': { 10: 'a', 9: 'b', b: 1, a: 2 },
   'long text': { a: 'x'.repeat(100_000), b: '€'.repeat(50_000) },
   'what looks like JSON': { a: '{"b": [1,\n  2]}', b: ': [', c: ',\n' },
-  'other objects': { a: new Map([[1, 2]]), b: new Uint8Array([1, 2]), c: Object.create({ inherited: 1 }), d: new Error('e') },
+  'other objects': {
+    a: new Map([[1, 2]]),
+    b: new Uint8Array([1, 2]),
+    c: Object.create({ inherited: 1 }),
+    d: new Error('e'),
+  },
 }
 
 describe('a saved file', () => {
@@ -50,7 +60,12 @@ describe('a saved file', () => {
 
   it('is so for a job of 5,000 chunks', async () => {
     const dir = tempFolder()
-    const logs = Array.from({ length: 5000 }, (_, i) => ({ chunkId: i, durationMs: i / 3, stdout: `ü${i}\n`, stderr: '' }))
+    const logs = Array.from({ length: 5000 }, (_, i) => ({
+      chunkId: i,
+      durationMs: i / 3,
+      stdout: `ü${i}\n`,
+      stderr: '',
+    }))
     const job = record('a', { logs })
     await new FileJobRepository(dir).save(job)
     expect(text(dir, 'a') === JSON.stringify(job, null, 2)).toBe(true)
@@ -66,15 +81,18 @@ describe('a saved file', () => {
     expect(readdirSync(dir)).toEqual(['a.json'])
   })
 
-  it.each(['a b', 'ünï-日本', "it's", 'a.b', '.hidden', '-x', '%2e', 'x'.repeat(200)])('may be called %s', async (id) => {
-    const dir = tempFolder()
-    const repository = new FileJobRepository(dir)
-    await repository.save(record(id))
-    expect(readdirSync(dir)).toEqual([`${id}.json`])
-    expect(await repository.get(id)).toEqual(record(id))
-    await repository.delete(id)
-    expect(readdirSync(dir)).toEqual([])
-  })
+  it.each(['a b', 'ünï-日本', "it's", 'a.b', '.hidden', '-x', '%2e', 'x'.repeat(200)])(
+    'may be called %s',
+    async (id) => {
+      const dir = tempFolder()
+      const repository = new FileJobRepository(dir)
+      await repository.save(record(id))
+      expect(readdirSync(dir)).toEqual([`${id}.json`])
+      expect(await repository.get(id)).toEqual(record(id))
+      await repository.delete(id)
+      expect(readdirSync(dir)).toEqual([])
+    },
+  )
 })
 
 describe('get', () => {

@@ -96,7 +96,13 @@ describe('an abort in a running chunk', () => {
     const adapter = { execute: ({ meta }) => late[meta.chunkId - 71].promise }
     const seen = []
     const note = (...args) => void seen.push(args)
-    const options = { signal: control.signal, killGraceMs: 100, concurrency: 2, onProgress: note, onChunkComplete: note }
+    const options = {
+      signal: control.signal,
+      killGraceMs: 100,
+      concurrency: 2,
+      onProgress: note,
+      onChunkComplete: note,
+    }
     const job = rejection(() => run(adapter, spec([chunk(71), chunk(72)]), options))
     await until(() => printed(lines, 'log').filter((line) => line.includes('Starting chunk')).length === 2, 'both')
     const started = performance.now()
@@ -195,7 +201,9 @@ describe('an abort in the retry delay', () => {
     await until(() => printed(lines, 'warn').length === 1, 'the retry line')
     control.abort()
     expect(await within(2000, job)).toMatchObject(aborted)
-    expect(printed(lines, 'warn')[0]).toMatch(/^\[Worker 1\] Chunk 1 failed \(Attempt 1\/2\)\. Retrying in 60000ms\.\.\. /)
+    expect(printed(lines, 'warn')[0]).toMatch(
+      /^\[Worker 1\] Chunk 1 failed \(Attempt 1\/2\)\. Retrying in 60000ms\.\.\. /,
+    )
     expect([lines.length, listeners(control.signal)]).toEqual([5, 0])
   })
 })
@@ -238,9 +246,21 @@ describe('the signal', () => {
     const mine = () => void (heard += 1)
     control.signal.onabort = mine
     const { signal } = control
-    await rejection(() => run(adapterOf(() => exit(1)), spec(1), { signal }))
+    await rejection(() =>
+      run(
+        adapterOf(() => exit(1)),
+        spec(1),
+        { signal },
+      ),
+    )
     expect([listeners(signal) - 1, signal.onabort]).toEqual([0, mine])
-    await rejection(() => run(adapterOf(() => (control.abort(), ok())), spec(1), { signal }))
+    await rejection(() =>
+      run(
+        adapterOf(() => (control.abort(), ok())),
+        spec(1),
+        { signal },
+      ),
+    )
     expect([signal.onabort, heard]).toEqual([mine, 1])
   })
 

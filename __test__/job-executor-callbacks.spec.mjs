@@ -126,7 +126,10 @@ describe('callbacks', () => {
   it('are called with these arguments, in this order', async () => {
     captureConsole()
     const seen = []
-    const note = (name) => (...args) => void seen.push([name, ...args])
+    const note =
+      (name) =>
+      (...args) =>
+        void seen.push([name, ...args])
     await run(new LocalWorkerAdapter(), spec(['sh -c "echo a; sleep 0.1; echo b >&2"']), {
       onChunkStdout: note('stdout'),
       onChunkStderr: note('stderr'),

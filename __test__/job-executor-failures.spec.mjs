@@ -91,7 +91,13 @@ describe('a chunk fails for good', () => {
     captureConsole()
     const seen = []
     const note = (...args) => void seen.push(args)
-    await rejection(() => run(adapterOf(() => exit(1)), spec(1), { onProgress: note, onChunkComplete: note }))
+    await rejection(() =>
+      run(
+        adapterOf(() => exit(1)),
+        spec(1),
+        { onProgress: note, onChunkComplete: note },
+      ),
+    )
     expect(seen).toEqual([])
   })
 })
@@ -183,7 +189,13 @@ describe('after a failure', () => {
     const lines = captureConsole()
     const mergeAdapter = adapterOf()
     const job = spec(1, { mergeCommand: 'merge' })
-    await rejection(() => run(adapterOf(() => exit(1)), job, { mergeAdapter }))
+    await rejection(() =>
+      run(
+        adapterOf(() => exit(1)),
+        job,
+        { mergeAdapter },
+      ),
+    )
     expect(mergeAdapter.calls).toEqual([])
     expect(printed(lines, 'log').filter((line) => line.includes('merge'))).toEqual([])
   })

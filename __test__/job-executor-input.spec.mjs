@@ -12,7 +12,10 @@ describe('an incomplete spec is fine:', () => {
     ['no metadata, no merge command, no id', { chunks: [chunk(1)] }],
     ['chunks with id and command only', { chunks: [{ id: 1, command: 'render' }] }],
     ['unknown fields', { chunks: [{ id: 1, command: 'render', own: {} }], own: [] }],
-    ['fields of any type that are not used', { id: 5, metadata: 'x', chunks: [{ id: 1, command: 'render', startFrame: {} }] }],
+    [
+      'fields of any type that are not used',
+      { id: 5, metadata: 'x', chunks: [{ id: 1, command: 'render', startFrame: {} }] },
+    ],
   ])('%s', async (_, job) => {
     captureConsole()
     const adapter = adapterOf()

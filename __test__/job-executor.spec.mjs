@@ -156,7 +156,11 @@ describe('the adapter', () => {
     captureConsole()
     const result = Object.freeze(ok({ outputUrl: 's3://x', own: new Date(1) }))
     const seen = []
-    await run(adapterOf(() => result), spec(1), { onChunkComplete: (id, r) => void seen.push(id, r) })
+    await run(
+      adapterOf(() => result),
+      spec(1),
+      { onChunkComplete: (id, r) => void seen.push(id, r) },
+    )
     expect(seen[0]).toBe(1)
     expect(seen[1]).toBe(result)
   })
@@ -191,7 +195,11 @@ describe('the adapter', () => {
 })
 
 describe('the order of work', () => {
-  const opening = (c, n) => [`Starting job execution with concurrency ${c}...`, 'Job Directory: /jobs/1', `Chunks: ${n}`]
+  const opening = (c, n) => [
+    `Starting job execution with concurrency ${c}...`,
+    'Job Directory: /jobs/1',
+    `Chunks: ${n}`,
+  ]
 
   it('is that of the array, one at a time by default, and every step is printed', async () => {
     const lines = captureConsole()

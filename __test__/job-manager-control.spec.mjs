@@ -124,7 +124,10 @@ describe('an executor that ignores its signal', () => {
     const repository = new FileJobRepository(tempFolder())
     const late = gate()
     let options
-    const manager = new JobManager(repository, executorOf((_, given) => ((options = given), late.promise)))
+    const manager = new JobManager(
+      repository,
+      executorOf((_, given) => ((options = given), late.promise)),
+    )
     const id = await manager.submitJob(spec(2), { killGraceMs: 100 })
     await until(() => options, 'the executor')
     await within(10_000, manager[action](id), action)
@@ -143,7 +146,8 @@ describe('an executor that ends well after all', () => {
   it.each(['cancelJob', 'pauseJob'])('does not overwrite %s', async (action) => {
     captureConsole()
     const repository = new FileJobRepository(tempFolder())
-    const execute = (_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => setImmediate(resolve)))
+    const execute = (_, { signal }) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => setImmediate(resolve)))
     const manager = new JobManager(repository, { execute })
     const id = await manager.submitJob(spec(2))
     await manager[action](id)

@@ -83,7 +83,10 @@ describe('a save in the background', () => {
     const id = await within(5000, manager.submitJob(spec(2)))
     await until(() => complained(lines, mine), 'the error to be printed')
     await settledJob()
-    await within(10_000, manager.cancelJob(id).catch((error) => expect(error).toBe(mine)))
+    await within(
+      10_000,
+      manager.cancelJob(id).catch((error) => expect(error).toBe(mine)),
+    )
     expect((await manager.getJob(id)).state).toBe('pending')
     expect(unhandled).toEqual([])
   })
@@ -120,16 +123,19 @@ describe('a callback of the caller that fails', () => {
 })
 
 describe('control of a job whose repository fails', () => {
-  it.each(['cancelJob', 'pauseJob', 'resumeJob', 'deleteJob', 'getJob'])('%s rejects with the very error', async (name) => {
-    captureConsole()
-    const mine = new Error('cannot read')
-    const repository = watchedRepository()
-    for (const [, fail] of ways) {
-      repository.get = () => fail(mine)
-      const manager = new JobManager(repository, executorOf())
-      expect(await rejection(() => manager[name]('a'))).toBe(mine)
-    }
-  })
+  it.each(['cancelJob', 'pauseJob', 'resumeJob', 'deleteJob', 'getJob'])(
+    '%s rejects with the very error',
+    async (name) => {
+      captureConsole()
+      const mine = new Error('cannot read')
+      const repository = watchedRepository()
+      for (const [, fail] of ways) {
+        repository.get = () => fail(mine)
+        const manager = new JobManager(repository, executorOf())
+        expect(await rejection(() => manager[name]('a'))).toBe(mine)
+      }
+    },
+  )
 
   it('still ends the work', async () => {
     captureConsole()
@@ -140,7 +146,10 @@ describe('control of a job whose repository fails', () => {
     const id = await manager.submitJob(spec(2))
     await until(() => adapter.active === 1, 'the chunk')
     repository.onSave = () => Promise.reject(new Error('cannot write'))
-    await within(10_000, manager.cancelJob(id).catch((error) => expect(error.message).toBe('cannot write')))
+    await within(
+      10_000,
+      manager.cancelJob(id).catch((error) => expect(error.message).toBe('cannot write')),
+    )
     expect([adapter.active, adapter.started, unhandled]).toEqual([0, [1], []])
   })
 })

@@ -67,7 +67,12 @@ it(`loses nothing in ${JOBS} jobs of ${CHUNKS} chunks`, { timeout: 120_000 }, as
 
   const before = new Map()
   const forward = (job) => {
-    const now = [['pending', 'running', 'completed'].indexOf(job.state), job.completedChunks, job.logs.length, job.progress]
+    const now = [
+      ['pending', 'running', 'completed'].indexOf(job.state),
+      job.completedChunks,
+      job.logs.length,
+      job.progress,
+    ]
     const then = before.get(job.id) ?? [0, 0, 0, 0]
     expect({ id: job.id, back: now.some((n, k) => n < then[k]) ? [then, now] : [] }).toEqual({ id: job.id, back: [] })
     before.set(job.id, now)

@@ -124,7 +124,10 @@ describe('resumeJob', () => {
 
   it('works on a thin record', async () => {
     captureConsole()
-    const manager = new JobManager(await holding({ id: 'a', state: 'paused', spec: { chunks: [chunk(1)] } }), executorOf())
+    const manager = new JobManager(
+      await holding({ id: 'a', state: 'paused', spec: { chunks: [chunk(1)] } }),
+      executorOf(),
+    )
     await manager.resumeJob('a')
     expect(await inState(manager, 'a', 'completed')).toMatchObject({ progress: 100 })
   })

@@ -84,7 +84,12 @@ describe('a job with a storage and a job folder', () => {
     ['the bundle, by no Error', 'uploadAssetBundle', 'text', 'text'],
   ])('fails when the upload of %s fails', async (_, name, value, message) => {
     const lines = captureConsole()
-    for (const fail of [() => Promise.reject(value), () => { throw value }]) {
+    for (const fail of [
+      () => Promise.reject(value),
+      () => {
+        throw value
+      },
+    ]) {
       lines.length = 0
       const storage = storageOf({ [name]: fail })
       const { manager, id, adapter } = await start(storage, { jobDir: '/jobs/1' })

@@ -12,7 +12,10 @@ describe('submitJob', () => {
   it('saves the pending job, then calls the save of the running one, and resolves with a new id', async () => {
     captureConsole()
     const repository = watchedRepository()
-    const manager = new JobManager(repository, executorOf(() => new Promise(() => {})))
+    const manager = new JobManager(
+      repository,
+      executorOf(() => new Promise(() => {})),
+    )
     const before = Date.now()
     const id = await manager.submitJob(spec(2))
     expect(id).toMatch(uuid)
@@ -40,7 +43,12 @@ describe('submitJob', () => {
 
   it.each([
     ['rejects', (error) => () => Promise.reject(error)],
-    ['throws', (error) => () => { throw error }],
+    [
+      'throws',
+      (error) => () => {
+        throw error
+      },
+    ],
   ])('rejects with the very error when the first save %s', async (_, fail) => {
     captureConsole()
     const mine = new Error('disk on fire')
@@ -146,7 +154,12 @@ describe('a job that fails', () => {
   ])('with %s has its message, and prints it with two arguments', async (_, value, error) => {
     const lines = captureConsole()
     const unhandled = captureUnhandled()
-    for (const fail of [() => Promise.reject(value), () => { throw value }]) {
+    for (const fail of [
+      () => Promise.reject(value),
+      () => {
+        throw value
+      },
+    ]) {
       lines.length = 0
       const manager = new JobManager(new InMemoryJobRepository(), { execute: fail })
       const id = await manager.submitJob(spec(1))
@@ -160,7 +173,10 @@ describe('a job that fails', () => {
   it('with an AbortError nobody asked for is cancelled', async () => {
     captureConsole()
     const error = Object.assign(new Error('stopped by itself'), { name: 'AbortError' })
-    const manager = new JobManager(new InMemoryJobRepository(), executorOf(() => Promise.reject(error)))
+    const manager = new JobManager(
+      new InMemoryJobRepository(),
+      executorOf(() => Promise.reject(error)),
+    )
     await inState(manager, await manager.submitJob(spec(1)), 'cancelled')
   })
 })
@@ -241,7 +257,9 @@ describe('saves', () => {
     const manager = new JobManager(repository, new JobExecutor(adapterOf(({ args }) => ok({ stdout: args[0] }))))
     const id = await manager.submitJob(spec(200), { concurrency: 8 })
     const job = await inState(manager, id, 'completed')
-    expect(job.logs.map(({ chunkId }) => chunkId).sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
+    expect(job.logs.map(({ chunkId }) => chunkId).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 200 }, (_, i) => i + 1),
+    )
     expect(repository.most).toBe(1)
     const counts = repository.saved.map(({ completedChunks }) => completedChunks)
     expect(counts).toEqual(counts.toSorted((a, b) => a - b))
@@ -285,7 +303,10 @@ describe('what belongs to the caller', () => {
   it('is used: callbacks, with the same arguments', async () => {
     captureConsole()
     const seen = []
-    const note = (name) => (...args) => void seen.push([name, ...args])
+    const note =
+      (name) =>
+      (...args) =>
+        void seen.push([name, ...args])
     const result = ok({ stdout: 'x' })
     const adapter = adapterOf((job) => {
       job.onStdout('out')

@@ -75,14 +75,19 @@ describe('a job nobody waits for', () => {
     ['with chunks of our own adapter', submit(`{ chunks: ${chunks(2, 'sleep 0.2')} }`), 2],
     [
       'in a retry delay',
-      submit(`{ chunks: ${chunks(1, `sh -c '[ -e "$0" ] || { touch "$0"; exit 1; }' FILE`)} }`, '{ retries: 1, retryDelay: 300 }'),
+      submit(
+        `{ chunks: ${chunks(1, `sh -c '[ -e "$0" ] || { touch "$0"; exit 1; }' FILE`)} }`,
+        '{ retries: 1, retryDelay: 300 }',
+      ),
       1,
     ],
     ['in a merge', submit(`{ chunks: ${chunks(1, 'true')}, mergeCommand: 'sleep 0.3' }`), 1],
   ])('%s keeps Node alive until it has ended and is saved', async (_, script, count) => {
     const dir = join(tempFolder(), 'jobs')
     const flag = join(tempFolder(), 'flag')
-    const { code, stderr } = await runScript(`console.warn = () => {}\n${script.replace('FILE', flag)}`, { args: [dir] })
+    const { code, stderr } = await runScript(`console.warn = () => {}\n${script.replace('FILE', flag)}`, {
+      args: [dir],
+    })
     expect([code, stderr]).toEqual([0, ''])
     expect(record(dir)).toMatchObject({ state: 'completed', completedChunks: count, progress: 100 })
   })

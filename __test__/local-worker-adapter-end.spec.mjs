@@ -16,7 +16,10 @@ const listeners = (signal) => getEventListeners(signal, 'abort').length
 /** A signal that is none: what people hand in from other realms and libraries. */
 function lookAlike({ removable = true } = {}) {
   const heard = new Set()
-  const signal = { aborted: false, addEventListener: (type, listener) => void (type === 'abort' && heard.add(listener)) }
+  const signal = {
+    aborted: false,
+    addEventListener: (type, listener) => void (type === 'abort' && heard.add(listener)),
+  }
   if (removable) signal.removeEventListener = (_, listener) => void heard.delete(listener)
   const abort = () => {
     signal.aborted = true
@@ -105,7 +108,9 @@ describe('an abort', () => {
   it('ends every one of many processes under one signal', async (context) => {
     const mark = processMark(context)
     const control = new AbortController()
-    const jobs = Array.from({ length: 8 }, () => rejection(() => shell('sleep 60', { signal: control.signal, env: mark.env })))
+    const jobs = Array.from({ length: 8 }, () =>
+      rejection(() => shell('sleep 60', { signal: control.signal, env: mark.env })),
+    )
     await until(() => mark.living().length >= 8, 'the processes to start')
     control.abort()
     const messages = (await Promise.all(jobs)).map(({ message }) => message)

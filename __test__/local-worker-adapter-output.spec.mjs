@@ -62,7 +62,12 @@ describe('callbacks', () => {
   })
 
   it.for([
-    ['throws', (error) => () => { throw error }],
+    [
+      'throws',
+      (error) => () => {
+        throw error
+      },
+    ],
     ['returns a promise that rejects', (error) => () => Promise.reject(error)],
   ])('end the process with the very error when one %s', async ([, callback], context) => {
     const mine = new Error('mine')

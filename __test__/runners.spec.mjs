@@ -171,7 +171,9 @@ describe('method spies', () => {
   const replaced = { exitCode: 0, stdout: 'replaced', stderr: '', durationMs: 0 }
   const run = async (adapter) => {
     let stdout
-    await new JobExecutor(adapter).execute(spec(['echo native']), { onChunkComplete: (_, r) => void (stdout = r.stdout) })
+    await new JobExecutor(adapter).execute(spec(['echo native']), {
+      onChunkComplete: (_, r) => void (stdout = r.stdout),
+    })
     return stdout
   }
 

@@ -87,7 +87,10 @@ describe('with an adapter of the user', () => {
 
   it('a failure has exit code and stderr', async () => {
     const { error } = await noted(['/in/1.mp4'], 'film.mp4', () => exit(187, 'moov atom\nnot found'))
-    expect(error).toMatchObject({ name: 'Error', message: 'FFmpeg stitching failed with exit code 187: moov atom\nnot found' })
+    expect(error).toMatchObject({
+      name: 'Error',
+      message: 'FFmpeg stitching failed with exit code 187: moov atom\nnot found',
+    })
   })
 
   it('what it throws comes back as it is', async () => {
@@ -130,7 +133,15 @@ describe('wrong types reject with a TypeError that names the field:', () => {
 })
 
 describe('with ffmpeg', () => {
-  const names = ['a.mp4', "it's.mp4", 'say "hi".mp4', 'two words.mp4', 'new\nline.mp4', 'ünï-日本-😀.mp4', 'back\\slash.mp4']
+  const names = [
+    'a.mp4',
+    "it's.mp4",
+    'say "hi".mp4',
+    'two words.mp4',
+    'new\nline.mp4',
+    'ünï-日本-😀.mp4',
+    'back\\slash.mp4',
+  ]
   const odd = ["'quoted'.mp4", ' lead and trail .mp4', '#hash;semi$dollar.mp4', '%d.mp4', '-dash.mp4', "''.mp4"]
   let dir
 
@@ -153,7 +164,15 @@ describe('with ffmpeg', () => {
     if (abilities.ffmpeg()) return
     const video = (name, i) => {
       const filter = ['-vf', `hue=h=${i * 25}`, '-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p']
-      ffmpeg('-f', 'lavfi', '-i', `testsrc=size=64x64:rate=10:duration=0.${(i % 3) + 3}`, ...filter, '-y', `file:${at(name)}`)
+      ffmpeg(
+        '-f',
+        'lavfi',
+        '-i',
+        `testsrc=size=64x64:rate=10:duration=0.${(i % 3) + 3}`,
+        ...filter,
+        '-y',
+        `file:${at(name)}`,
+      )
     }
     for (const [i, name] of [...names, ...odd].entries()) video(name, i)
   }, 60_000)
@@ -210,7 +229,8 @@ describe('with ffmpeg', () => {
   it('is found by FFMPEG_PATH', async (context) => {
     need(context, 'ffmpeg')
     const output = join(tempFolder(), 'film.mp4')
-    const which = ffmpegPath() === 'ffmpeg' ? spawnSync('which', ['ffmpeg'], { encoding: 'utf8' }).stdout.trim() : ffmpegPath()
+    const which =
+      ffmpegPath() === 'ffmpeg' ? spawnSync('which', ['ffmpeg'], { encoding: 'utf8' }).stdout.trim() : ffmpegPath()
     vi.stubEnv('FFMPEG_PATH', which)
     await new FfmpegStitcher().stitch([at('a.mp4')], output)
     expect(frames(output)).toEqual(frames(at('a.mp4')))

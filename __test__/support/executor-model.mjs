@@ -21,7 +21,7 @@ export function traces(scenario) {
   log('Starting job execution with concurrency 1...')
   log('Job Directory: /jobs/1')
   log(`Chunks: ${total}`)
-  if (abort?.when === 'before') return end(aborted), endings
+  if (abort?.when === 'before') return (end(aborted), endings)
 
   let calls = { onProgress: 0, onChunkComplete: 0 }
   const failing = (name) => fault?.name === name && ++calls[name] === fault.at
@@ -47,17 +47,19 @@ export function traces(scenario) {
       }
       if (good) break
       const message =
-        outcome.kind === 'fail' ? said(outcome.value) : `Chunk ${id} failed with exit code ${outcome.code}: ${outcome.text}`
+        outcome.kind === 'fail'
+          ? said(outcome.value)
+          : `Chunk ${id} failed with exit code ${outcome.code}: ${outcome.text}`
       if (attempt > retries) {
         events.push(['error', `[Worker 1] Chunk ${id} failed after ${attempt} attempts:`, message])
-        return end(['reject', `Error: Chunk ${id} failed after ${attempt} attempts: ${message}`]), endings
+        return (end(['reject', `Error: Chunk ${id} failed after ${attempt} attempts: ${message}`]), endings)
       }
       const line = `[Worker 1] Chunk ${id} failed (Attempt ${attempt}/${retries + 1}). Retrying in ${delay}ms...`
       events.push(['warn', `${line} Error: ${message}`])
     }
     count += 1
     events.push(['progress', count, total])
-    if (failing('onProgress')) return end(['rejects with', fault.value]), endings
+    if (failing('onProgress')) return (end(['rejects with', fault.value]), endings)
     const stopping = !last && abort?.id === id && abort.when
     if (stopping === 'progress') {
       // What belongs to the chunk may still be said, or not.
@@ -67,7 +69,7 @@ export function traces(scenario) {
       return endings
     }
     events.push(['complete', id, 0])
-    if (failing('onChunkComplete')) return end(['rejects with', fault.value]), endings
+    if (failing('onChunkComplete')) return (end(['rejects with', fault.value]), endings)
     if (stopping === 'complete') {
       end(aborted)
       end(completed(), aborted)
@@ -89,17 +91,19 @@ export function traces(scenario) {
       events.push(['warn', 'Warning: stitcher provided but outputFile is missing. Falling back to mergeCommand.'])
     }
     const ids = chunks.map(({ id }) => id).sort((a, b) => a - b)
-    events.push(stitching ? ['stitch', ...ids.map((id) => `/jobs/1/${id}.mp4`), '/jobs/1/film.mp4'] : ['merge', 'join all'])
+    events.push(
+      stitching ? ['stitch', ...ids.map((id) => `/jobs/1/${id}.mp4`), '/jobs/1/film.mp4'] : ['merge', 'join all'],
+    )
     if ('throws' in merge) {
       events.push(['error', 'Merge step failed:', said(merge.throws)])
-      return end(['rejects with', merge.throws]), endings
+      return (end(['rejects with', merge.throws]), endings)
     }
     if (!stitching && merge.code !== 0) {
       const message = `Merge failed with exit code ${merge.code}: spilt`
       events.push(['error', 'Merge step failed:', message])
-      return end(['reject', `Error: ${message}`]), endings
+      return (end(['reject', `Error: ${message}`]), endings)
     }
     log(stitching ? 'Merge completed successfully via VideoStitcher.' : 'Merge completed successfully.')
   }
-  return end(['resolve']), endings
+  return (end(['resolve']), endings)
 }

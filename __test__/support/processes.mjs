@@ -14,7 +14,11 @@ function stat(pid) {
   }
 }
 
-const all = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((name) => stat(Number(name))).filter(Boolean)
+const all = () =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => stat(Number(name)))
+    .filter(Boolean)
 
 const ended = ({ state }) => state === 'Z' || state === 'X'
 
@@ -24,7 +28,10 @@ export const alive = (pid) => {
 }
 
 /** Children of a process that have ended but were never waited for. */
-export const zombiesOf = (parent) => all().filter((p) => p.parent === parent && ended(p)).map(({ pid }) => pid)
+export const zombiesOf = (parent) =>
+  all()
+    .filter((p) => p.parent === parent && ended(p))
+    .map(({ pid }) => pid)
 
 /** Pids of living processes with `text` in their environment. */
 export function processesWith(text) {

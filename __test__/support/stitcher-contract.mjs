@@ -26,7 +26,11 @@ export function stitcherContract(name, make) {
       const lines = captureConsole()
       const stitcher = make(adapterOf())
       const stitch = vi.spyOn(stitcher, 'stitch')
-      const chunks = [chunk(10), chunk(9, { outputFile: '/elsewhere/nine.mp4' }), chunk(2, { outputFile: '../two.mp4' })]
+      const chunks = [
+        chunk(10),
+        chunk(9, { outputFile: '/elsewhere/nine.mp4' }),
+        chunk(2, { outputFile: '../two.mp4' }),
+      ]
       const job = spec(chunks, { mergeCommand: 'never' })
       await new JobExecutor(adapterOf()).execute(job, { stitcher, outputFile: 'out/film.mp4', jobDir: '/jobs/1' })
       expect(stitch.mock.contexts).toEqual([stitcher])

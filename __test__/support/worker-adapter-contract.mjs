@@ -47,7 +47,10 @@ export function workerAdapterContract(name, make) {
       vi.stubEnv('HELIOS_TEST_VALUE', 'inherited')
       let stdout
       try {
-        await run(shell('pwd; echo $HELIOS_TEST_VALUE'), { jobDir, onChunkComplete: (_, r) => void (stdout = r.stdout) })
+        await run(shell('pwd; echo $HELIOS_TEST_VALUE'), {
+          jobDir,
+          onChunkComplete: (_, r) => void (stdout = r.stdout),
+        })
       } finally {
         vi.unstubAllEnvs()
       }

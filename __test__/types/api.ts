@@ -40,7 +40,8 @@ same<typeof lib.JobManager, typeof JobManager>(true)
 // ---- what travels ----
 const smallJob: WorkerJob = { command: 'render' }
 const signal: AbortSignal = new AbortController().signal
-const fullJob: Required<Pick<WorkerJob, 'command' | 'args' | 'env' | 'cwd' | 'timeout' | 'meta' | 'signal'>> & WorkerJob = {
+const fullJob: Required<Pick<WorkerJob, 'command' | 'args' | 'env' | 'cwd' | 'timeout' | 'meta' | 'signal'>> &
+  WorkerJob = {
   command: 'render',
   args: ['--from', '0'],
   env: { KEY: 'value' },
@@ -148,19 +149,26 @@ class OwnRepository implements JobRepository {
     this.records.delete(id)
   }
 }
-const ownStitcher: VideoStitcher = { stitch: async (inputs: string[], output: string): Promise<void> => void [inputs, output] }
+const ownStitcher: VideoStitcher = {
+  stitch: async (inputs: string[], output: string): Promise<void> => void [inputs, output],
+}
 const smallStorage: ArtifactStorage = {
   uploadAssetBundle: async (jobId: string, localDir: string) => `${jobId}/${localDir}`,
-  downloadAssetBundle: async (jobId: string, remoteUrl: string, targetDir: string) => void [jobId, remoteUrl, targetDir],
+  downloadAssetBundle: async (jobId: string, remoteUrl: string, targetDir: string) =>
+    void [jobId, remoteUrl, targetDir],
   deleteAssetBundle: async (jobId: string, remoteUrl: string) => void [jobId, remoteUrl],
   uploadJobSpec: async (jobId: string, spec: JobSpec) => `${jobId}/${spec.id}`,
   deleteJobSpec: async (jobId: string, remoteUrl: string) => void [jobId, remoteUrl],
 }
 const fullStorage: ArtifactStorage = {
   ...smallStorage,
-  downloadJobSpec: async (jobId: string, remoteUrl: string): Promise<JobSpec> => ({ ...smallSpec, id: jobId + remoteUrl }),
+  downloadJobSpec: async (jobId: string, remoteUrl: string): Promise<JobSpec> => ({
+    ...smallSpec,
+    id: jobId + remoteUrl,
+  }),
   uploadChunkOutput: async (jobId: string, chunkId: number, localFile: string) => `${jobId}/${chunkId}/${localFile}`,
-  downloadChunkOutput: async (jobId: string, remoteUrl: string, localFile: string) => void [jobId, remoteUrl, localFile],
+  downloadChunkOutput: async (jobId: string, remoteUrl: string, localFile: string) =>
+    void [jobId, remoteUrl, localFile],
 }
 
 // ---- options ----

@@ -10,13 +10,15 @@ use super::{
     value::{JsResult, Type, Value},
 };
 
-/// The classes whose methods may be left out of the way, with those methods.
+/// The exported classes, with the methods that may be left out of the way.
 const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"LocalWorkerAdapter", &[c"execute"]),
     (c"JobExecutor", &[c"execute"]),
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),
     (c"FfmpegStitcher", &[c"stitch"]),
+    (c"JobManager", &[]),
+    (c"RenderExecutor", &[]),
 ];
 const REPOSITORY: &[&CStr] = &[c"save", c"get", c"list", c"delete"];
 
@@ -24,6 +26,7 @@ const REPOSITORY: &[&CStr] = &[c"save", c"get", c"list", c"delete"];
 /// several of each.
 #[derive(Default)]
 pub(super) struct Pristine {
+    classes: RefCell<Vec<(&'static CStr, JsRef)>>,
     methods: RefCell<Vec<(&'static CStr, &'static CStr, JsRef)>>,
 }
 
@@ -32,13 +35,21 @@ impl Pristine {
     pub(super) fn remember(&self, state: &State, exports: Value) -> JsResult<()> {
         let js = state.js;
         for (class, methods) in CLASSES {
-            let prototype = js.get(js.get(exports, class)?, c"prototype")?;
+            let constructor = js.get(exports, class)?;
+            self.classes.borrow_mut().push((class, JsRef::new(state, constructor)?));
+            let prototype = js.get(constructor, c"prototype")?;
             for method in *methods {
                 let function = JsRef::new(state, js.get(prototype, method)?)?;
                 self.methods.borrow_mut().push((class, method, function));
             }
         }
         Ok(())
+    }
+
+    /// `object instanceof class`.
+    pub(super) fn is_instance(&self, state: &State, object: Value, class: &CStr) -> bool {
+        let classes = self.classes.borrow();
+        classes.iter().any(|(name, of)| *name == class && state.js.is_instance(object, of.get()))
     }
 
     /// Whether all methods of `object` are those of our `class`: neither overridden by a subclass, nor replaced on the

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
         realm::{Realm, RealmEnvironment},
         value::Value,
     },
-    answer, argument, local_adapter, realm, thrown,
+    answer, argument, constructing, local_adapter, thrown,
 };
 use crate::{
     Error, Result,
@@ -36,8 +36,13 @@ pub struct FfmpegStitcher {
 impl FfmpegStitcher {
     /// Makes a stitcher that runs ffmpeg through `adapter`, by default on this machine.
     #[napi(constructor, ts_args_type = "adapter?: WorkerAdapter, options?: FfmpegStitcherOptions")]
-    pub fn new(env: &Env, adapter: Unknown<'_>, options: Unknown<'_>) -> napi::Result<Self> {
-        let realm = realm(env);
+    pub fn new(
+        env: &Env,
+        this: This<'_>,
+        adapter: Unknown<'_>,
+        options: Unknown<'_>,
+    ) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"FfmpegStitcher")?;
         Self::make(&realm, argument(&adapter), argument(&options))
             .map_err(|error| thrown(&realm, &error))
     }

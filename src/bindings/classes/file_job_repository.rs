@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
         text::JsText,
         value::Value,
     },
-    answer, argument, realm, thrown,
+    answer, argument, constructing, thrown,
 };
 use crate::{
     Error, Result,
@@ -44,8 +44,13 @@ impl FileJobRepository {
     /// Makes a repository in `storageDir`, which is made on the first save. With `{fsync: false}` saves are quicker and
     /// survive a crash of the process, but not a power cut.
     #[napi(constructor, ts_args_type = "storageDir: string, options?: FileJobRepositoryOptions")]
-    pub fn new(env: &Env, storage_dir: Unknown<'_>, options: Unknown<'_>) -> napi::Result<Self> {
-        let realm = realm(env);
+    pub fn new(
+        env: &Env,
+        this: This<'_>,
+        storage_dir: Unknown<'_>,
+        options: Unknown<'_>,
+    ) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"FileJobRepository")?;
         Self::make(&realm, argument(&storage_dir), argument(&options))
             .map_err(|error| thrown(&realm, &error))
     }

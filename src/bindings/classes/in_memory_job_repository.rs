@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
     super::{js::MemoryRepository, realm::Realm, reference::JsRef, value::Value},
-    answer, argument,
+    answer, argument, constructing,
     file_job_repository::read_job_id,
-    realm,
 };
 use crate::{
     Error, Result,
@@ -28,8 +27,9 @@ pub struct InMemoryJobRepository {
 impl InMemoryJobRepository {
     /// Makes an empty repository.
     #[napi(constructor)]
-    pub fn new(env: &Env) -> Self {
-        Self { core: MemoryRepository { realm: realm(env), records: Rc::default() } }
+    pub fn new(env: &Env, this: This<'_>) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"InMemoryJobRepository")?;
+        Ok(Self { core: MemoryRepository { realm, records: Rc::default() } })
     }
 
     /// Stores a copy of a record.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
         js::UserWorkerAdapter,
         realm::{Realm, RealmConsole},
     },
-    answer, argument, realm, thrown,
+    answer, argument, constructing, thrown,
 };
 use crate::orchestrator::{Executor, JobExecutor as CoreJobExecutor};
 
@@ -26,8 +26,8 @@ pub struct JobExecutor {
 impl JobExecutor {
     /// Makes an executor that runs chunks on `adapter`.
     #[napi(constructor, ts_args_type = "adapter: WorkerAdapter")]
-    pub fn new(env: &Env, adapter: Unknown<'_>) -> napi::Result<Self> {
-        let realm = realm(env);
+    pub fn new(env: &Env, this: This<'_>, adapter: Unknown<'_>) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"JobExecutor")?;
         let adapter = UserWorkerAdapter::shared(&realm, argument(&adapter))
             .map_err(|error| thrown(&realm, &error))?;
         let core = CoreJobExecutor::new(adapter, Rc::new(RealmConsole(Rc::clone(&realm))));

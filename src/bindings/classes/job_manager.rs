@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
         state::Spawner,
         value::Value,
     },
-    answer, argument, realm, thrown,
+    answer, argument, constructing, thrown,
 };
 use crate::{
     Error, Result,
@@ -43,11 +43,12 @@ impl JobManager {
     )]
     pub fn new(
         env: &Env,
+        this: This<'_>,
         repository: Unknown<'_>,
         executor: Unknown<'_>,
         storage: Unknown<'_>,
     ) -> napi::Result<Self> {
-        let realm = realm(env);
+        let realm = constructing(env, &this, c"JobManager")?;
         Self::make(&realm, argument(&repository), argument(&executor), argument(&storage))
             .map_err(|error| thrown(&realm, &error))
     }

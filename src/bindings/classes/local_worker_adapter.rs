@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
         text::JsText,
         value::{Thrown, Value},
     },
-    answer, argument, local_adapter, realm,
+    answer, argument, constructing, local_adapter,
 };
 use crate::{
     Result,
@@ -34,9 +34,9 @@ pub struct LocalWorkerAdapter {
 impl LocalWorkerAdapter {
     /// Makes an adapter whose children inherit `process.env` as it is when each of them starts.
     #[napi(constructor)]
-    pub fn new(env: &Env) -> Self {
-        let realm = realm(env);
-        Self { core: local_adapter(&realm), realm }
+    pub fn new(env: &Env, this: This<'_>) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"LocalWorkerAdapter")?;
+        Ok(Self { core: local_adapter(&realm), realm })
     }
 
     /// Runs one command and gives its exit code (-1 when a signal ended it) and output.

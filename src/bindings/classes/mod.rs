@@ -16,23 +16,41 @@ pub(super) use job_executor::JobExecutor;
 pub(super) use local_worker_adapter::LocalWorkerAdapter;
 
 use std::{
+    ffi::CStr,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
 };
 
-use napi::{Env, JsValue, Unknown};
+use napi::{Env, JsValue, Unknown, bindgen_prelude::This};
 
 use super::{
     realm::{Realm, RealmEnvironment},
     state::State,
     value::{Js, Value},
 };
-use crate::{Error, Result, adapters::LocalWorkerAdapter as CoreLocalWorkerAdapter};
+use crate::{
+    Error, Result, adapters::LocalWorkerAdapter as CoreLocalWorkerAdapter, error::InvalidInput,
+};
 
 /// The realm of the caller.
 fn realm(env: &Env) -> Rc<Realm> {
     State::of(Js(env.raw())).realm()
+}
+
+/// The realm of somebody who says `new class(…)`.
+///
+/// Node-API lets a class be called without `new`, with whatever `this` is then; an error in JavaScript's own words is
+/// better than an adapter that is also the global object.
+fn constructing(env: &Env, this: &This<'_>, class: &CStr) -> napi::Result<Rc<Realm>> {
+    let state = State::of(Js(env.raw()));
+    let realm = state.realm();
+    if state.pristine.is_instance(&state, Value(this.object.raw()), class) {
+        return Ok(realm);
+    }
+    let class = class.to_string_lossy();
+    let text = format!("Class constructor {class} cannot be invoked without 'new'");
+    Err(thrown(&realm, &Error::InvalidInput(InvalidInput::new(text))))
 }
 
 /// An argument.

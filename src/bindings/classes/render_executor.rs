@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use napi::{Env, Unknown};
+use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
     super::{convert::chunk_id, realm::Realm},
-    answer, argument, local_adapter, realm, thrown,
+    answer, argument, constructing, local_adapter, thrown,
 };
 use crate::{Error, worker::RenderExecutor as CoreRenderExecutor};
 
@@ -23,8 +23,8 @@ pub struct RenderExecutor {
 impl RenderExecutor {
     /// Makes an executor that runs commands in `workspaceDir`.
     #[napi(constructor, ts_args_type = "workspaceDir: string")]
-    pub fn new(env: &Env, workspace_dir: Unknown<'_>) -> napi::Result<Self> {
-        let realm = realm(env);
+    pub fn new(env: &Env, this: This<'_>, workspace_dir: Unknown<'_>) -> napi::Result<Self> {
+        let realm = constructing(env, &this, c"RenderExecutor")?;
         let folder = realm.state.js.as_string(argument(&workspace_dir));
         let folder =
             folder.ok_or_else(|| thrown(&realm, &Error::invalid("workspaceDir", "a string")))?;
