@@ -35,7 +35,11 @@ describe('the merge command', () => {
     const { signal } = new AbortController()
     await run(adapter, merging(), { signal })
     expect(adapter.calls[1]).toEqual({
-      ...{ command: 'ffmpeg', args: ['-i', 'a b.mp4', 'out.mp4'], cwd: '/jobs/1', env: process.env, signal },
+      command: 'ffmpeg',
+      args: ['-i', 'a b.mp4', 'out.mp4'],
+      cwd: '/jobs/1',
+      env: process.env,
+      signal,
     })
     expect([adapter.calls[1].signal === signal, adapter.calls[1].env === process.env]).toEqual([true, true])
     expect(lines.slice(chunkLines)).toEqual([viaCommand, done])

@@ -31,9 +31,14 @@ describe('the job of the adapter', () => {
     expect(await run(adapter, spec([one]), { jobDir: '/jobs/1' })).toBeUndefined()
     expect(adapter.calls).toEqual([
       {
-        ...{ command: 'render', args: ['--from', '0', 'a b', ''], cwd: '/jobs/1', env: process.env },
+        command: 'render',
+        args: ['--from', '0', 'a b', ''],
+        cwd: '/jobs/1',
+        env: process.env,
         meta: { chunkId: 1, ...one },
-        ...{ signal: undefined, onStdout: undefined, onStderr: undefined },
+        signal: undefined,
+        onStdout: undefined,
+        onStderr: undefined,
       },
     ])
   })
@@ -76,7 +81,10 @@ describe('the job of the adapter', () => {
     })
     await run(adapter, spec(1), { onChunkStdout: (...args) => void heard.push(['stdout', ...args]) })
     await run(adapter, spec([chunk(4)]), { onChunkStderr: (...args) => void heard.push(['stderr', ...args]) })
-    expect(heard).toEqual([['stdout', 1, 'out'], ['stderr', 4, 'err']]) // prettier-ignore
+    expect(heard).toEqual([
+      ['stdout', 1, 'out'],
+      ['stderr', 4, 'err'],
+    ])
     expect(adapter.calls.map(({ onStdout, onStderr }) => [typeof onStdout, typeof onStderr])).toEqual([
       ['function', 'undefined'],
       ['undefined', 'function'],
@@ -145,6 +153,7 @@ describe('the adapter', () => {
   it.each([
     ['a value', () => ok()],
     ['a promise', async () => ok()],
+    // oxlint-disable-next-line no-thenable
     ['a thenable', () => ({ then: (resolve) => void resolve(ok()) })],
   ])('may give %s', async (_, execute) => {
     const lines = captureConsole()
@@ -280,7 +289,10 @@ describe('the order of work', () => {
     const progress = []
     await run(adapter, spec(4), { completedChunkIds: [3, 1, 77], onProgress: (...args) => void progress.push(args) })
     expect(adapter.calls.map(({ meta }) => meta.chunkId)).toEqual([2, 4])
-    expect(progress).toEqual([[3, 4], [4, 4]]) // prettier-ignore
+    expect(progress).toEqual([
+      [3, 4],
+      [4, 4],
+    ])
     expect(lines).toContainEqual(['log', '[Worker 1] Chunk 4 completed (4/4)'])
   })
 

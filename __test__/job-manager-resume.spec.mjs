@@ -10,8 +10,15 @@ import { executorOf, inState, watchedRepository } from './support/managed.mjs'
 import { until } from './support/wait.mjs'
 
 const paused = (extra) => ({
-  ...{ id: 'a', spec: spec(3), state: 'paused', progress: 33, totalChunks: 3, completedChunks: 1 },
-  ...{ createdAt: 1, updatedAt: 1, metrics: { totalDurationMs: 4 } },
+  id: 'a',
+  spec: spec(3),
+  state: 'paused',
+  progress: 33,
+  totalChunks: 3,
+  completedChunks: 1,
+  createdAt: 1,
+  updatedAt: 1,
+  metrics: { totalDurationMs: 4 },
   logs: [{ chunkId: 2, durationMs: 4, stdout: '', stderr: '' }],
   ...extra,
 })

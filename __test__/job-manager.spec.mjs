@@ -21,7 +21,12 @@ describe('submitJob', () => {
     expect(id).toMatch(uuid)
     const [first, second] = repository.saved
     expect(first).toEqual({
-      ...{ id, spec: spec(2), state: 'pending', progress: 0, totalChunks: 2, completedChunks: 0 },
+      id,
+      spec: spec(2),
+      state: 'pending',
+      progress: 0,
+      totalChunks: 2,
+      completedChunks: 0,
       createdAt: expect.any(Number),
       updatedAt: expect.any(Number),
       metrics: { totalDurationMs: 0 },
@@ -87,7 +92,9 @@ describe('the executor', () => {
     expect(given.stitcher).toBe(stitcher)
     expect(given.signal).toBeInstanceOf(AbortSignal)
     expect([given.signal.aborted, typeof given.onProgress, typeof given.onChunkComplete]).toEqual([
-      ...[false, 'function', 'function'],
+      false,
+      'function',
+      'function',
     ])
   })
 
@@ -265,7 +272,9 @@ describe('saves', () => {
     expect(counts).toEqual(counts.toSorted((a, b) => a - b))
     expect(repository.saved.length).toBeLessThan(120)
     expect(repository.saved.map(({ state }) => state).filter((s, i, all) => s !== all[i - 1])).toEqual([
-      ...['pending', 'running', 'completed'],
+      'pending',
+      'running',
+      'completed',
     ])
   })
 
@@ -317,7 +326,12 @@ describe('what belongs to the caller', () => {
     const manager = new JobManager(new InMemoryJobRepository(), new JobExecutor(adapter))
     const options = Object.fromEntries(names.map((name) => [name, note(name)]))
     await inState(manager, await manager.submitJob(spec(1), options), 'completed')
-    const expected = [[1, 'out'], [1, 'err'], [1, 1], [1, result]] // prettier-ignore
+    const expected = [
+      [1, 'out'],
+      [1, 'err'],
+      [1, 1],
+      [1, result],
+    ]
     expect(seen).toEqual(names.map((name, i) => [name, ...expected[i]]))
     expect(seen[3][2]).toBe(result)
   })

@@ -33,7 +33,13 @@ const nodeError = (command, args, options) =>
   })
 
 const fields = ({ name, message, code, errno, syscall, path, spawnargs }) => ({
-  ...{ name, message, code, errno, syscall, path, spawnargs },
+  name,
+  message,
+  code,
+  errno,
+  syscall,
+  path,
+  spawnargs,
 })
 
 afterEach(() => vi.unstubAllEnvs())

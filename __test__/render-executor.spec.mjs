@@ -14,7 +14,10 @@ const run = (commands, id, dir = tempFolder()) => new RenderExecutor(dir).execut
 describe('executeChunk', () => {
   it('runs the command of that chunk and gives its result', async () => {
     expect(await run(['echo one', `sh -c 'echo "two words"; echo err >&2'`], 2)).toEqual({
-      ...{ exitCode: 0, stdout: 'two words\n', stderr: 'err\n', durationMs: expect.any(Number) },
+      exitCode: 0,
+      stdout: 'two words\n',
+      stderr: 'err\n',
+      durationMs: expect.any(Number),
     })
   })
 
@@ -49,8 +52,11 @@ describe('executeChunk', () => {
   it('rejects for a command that is not there, as Node does', async () => {
     const error = await rejection(() => run(['no-such-command a "b c"'], 1))
     expect(error).toMatchObject({
-      ...{ message: 'spawn no-such-command ENOENT', code: 'ENOENT', syscall: 'spawn no-such-command' },
-      ...{ path: 'no-such-command', spawnargs: ['a', 'b c'] },
+      message: 'spawn no-such-command ENOENT',
+      code: 'ENOENT',
+      syscall: 'spawn no-such-command',
+      path: 'no-such-command',
+      spawnargs: ['a', 'b c'],
     })
   })
 

@@ -38,7 +38,10 @@ export function traces(scenario) {
         // A chunk that ends well after the abort may still be counted.
         end(aborted)
         if (good) {
-          const reported = [['progress', count + 1, total], ['complete', id, 0]] // prettier-ignore
+          const reported = [
+            ['progress', count + 1, total],
+            ['complete', id, 0],
+          ]
           end(...reported, aborted)
           count += 1
           end(...reported, completed(), aborted)

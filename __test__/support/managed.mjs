@@ -7,10 +7,14 @@ import { until } from './wait.mjs'
 
 /** Resolves with the job as soon as it is in `state`. */
 export const inState = (manager, id, state, ms) =>
-  until(async () => {
-    const job = await manager.getJob(id)
-    return job?.state === state && job
-  }, `state ${state} of job ${id}`, ms) // prettier-ignore
+  until(
+    async () => {
+      const job = await manager.getJob(id)
+      return job?.state === state && job
+    },
+    `state ${state} of job ${id}`,
+    ms,
+  )
 
 /** Resolves when another job, submitted now, has gone all its way: what was on its way before has long happened. */
 export async function settledJob(manager = new JobManager(new InMemoryJobRepository(), new JobExecutor(adapterOf()))) {

@@ -82,8 +82,13 @@ export function repositoryContract(name, make) {
       const id = await manager.submitJob(spec(3), { concurrency: 2 })
       await until(async () => (await repository.get(id)).state === 'completed', 'the job to complete')
       const job = await repository.get(id)
-      expect(job).toEqual({
-        ...{ id, spec: spec(3), state: 'completed', progress: 100, totalChunks: 3, completedChunks: 3 },
+      expect(job).toMatchObject({
+        id,
+        spec: spec(3),
+        state: 'completed',
+        progress: 100,
+        totalChunks: 3,
+        completedChunks: 3,
         createdAt: expect.any(Number),
         updatedAt: expect.any(Number),
         metrics: { totalDurationMs: 15 },

@@ -2,22 +2,7 @@
 
 /** ECMA-262 WhiteSpace and LineTerminator: what `\s` matches. */
 export const SPACES = [
-  ...[
-    '\t',
-    '\n',
-    '\v',
-    '\f',
-    '\r',
-    ' ',
-    '\u00a0',
-    '\u1680',
-    '\u2028',
-    '\u2029',
-    '\u202f',
-    '\u205f',
-    '\u3000',
-    '\ufeff',
-  ],
+  ...'\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff',
   ...Array.from({ length: 11 }, (_, i) => String.fromCharCode(0x2000 + i)),
 ]
 

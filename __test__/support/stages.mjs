@@ -58,7 +58,9 @@ export async function stage(phase, lines) {
   else await reached.promise
 
   return {
-    ...{ id, manager, submitted },
+    id,
+    manager,
+    submitted,
     /** Lets through what waits outside of the reach of any signal. */
     letThrough: () => entrance.open(),
     /** Lets everything that runs from now on end well. */

@@ -29,7 +29,7 @@ import type {
 
 /** Fails to compile unless both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <A, B>(_: Same<A, B>): void => {}
+const same = <A, B>(check: Same<A, B>): void => void check
 
 // ---- values ----
 same<typeof INFRASTRUCTURE_VERSION, string>(true)

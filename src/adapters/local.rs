@@ -14,7 +14,7 @@ use super::WorkerAdapter;
 use crate::{
     Result,
     error::millis,
-    model::{ExitCode, FileSeen, WorkerJob, WorkerResult},
+    model::{ExitCode, FileSeen, OutputTarget, WorkerJob, WorkerResult},
     process::{self, Command, Environment, Exit, Supervisor},
     task,
 };
@@ -43,6 +43,7 @@ impl WorkerAdapter for LocalWorkerAdapter {
     fn execute(&self, job: WorkerJob) -> LocalBoxFuture<'_, Result<WorkerResult>> {
         let mut env = self.environment.snapshot();
         env.apply(job.env);
+        let targets = [job.stdout.clone(), job.stderr.clone()];
         let command = Command {
             program: job.command,
             args: job.args,
@@ -56,7 +57,9 @@ impl WorkerAdapter for LocalWorkerAdapter {
         };
         let work = task::spawn(run(Arc::clone(&self.supervisor), command, job.output_file));
         async move {
-            let (exit, output) = work.await?;
+            let outcome = work.await;
+            targets.iter().for_each(OutputTarget::flush);
+            let (exit, output) = outcome?;
             Ok(WorkerResult {
                 exit_code: ExitCode::Code(exit.code),
                 stdout: exit.stdout,
@@ -103,7 +106,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::model::{OutputSink, OutputTarget};
+    use crate::model::OutputSink;
 
     #[derive(Debug)]
     struct OwnEnvironment;

@@ -139,12 +139,18 @@ impl JobObserver for JobCallbacks {
         result: &'a WorkerResult,
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
-            let Some(function) = self.on_chunk_complete.as_ref().filter(|_| !self.threw.take())
-            else {
-                return Ok(());
-            };
             let realm = &self.listeners.realm;
             let js = realm.state.js;
+            let mut failed = self.threw.take();
+            if self.listeners.pending.get() > 0 {
+                // An async callback that throws has rejected already; a turn of the microtasks lets us hear of it. One
+                // that is still at work is not waited for.
+                realm.caught(realm.settle(js.undefined(), |_, _| ()))?.await;
+                failed |= self.listeners.failure.is_failed();
+            }
+            let Some(function) = self.on_chunk_complete.as_ref().filter(|_| !failed) else {
+                return Ok(());
+            };
             let result = realm.result_value(result).await?;
             let called =
                 js.call(self.options.get(), function.get(), &[js.number(id.get()), result.get()]);

@@ -40,8 +40,12 @@ impl Realm {
     pub(super) fn foreign(&self, value: Value) -> Error {
         let js = self.state.js;
         let is_error = self.is_error(value);
-        let text =
-            |value| js.to_text(value).unwrap_or_else(|_| "a value without a text".to_owned());
+        // `String(value)` also has a text for symbols, which conversion to a string refuses.
+        let string = |value| {
+            let function = js.get(self.global(), c"String")?;
+            js.to_text(js.call(js.undefined(), function, &[value])?)
+        };
+        let text = |value| string(value).unwrap_or_else(|_| "a value without a text".to_owned());
         let message = match js.get(value, c"message") {
             Ok(message) if is_error => text(message),
             _ => text(value),

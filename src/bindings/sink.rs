@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    rc::Rc,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,7 +20,7 @@ pub(super) struct JsSink {
     hub: Arc<Hub>,
     waiting: Mutex<Waiting>,
     room: Notify,
-    listener: JsBound<Listener>,
+    listener: JsBound<(Rc<State>, Listener)>,
 }
 
 type Listener = Box<dyn Fn(&State, Value)>;
@@ -34,13 +35,16 @@ struct Waiting {
 impl JsSink {
     /// A sink that calls `listener` with each piece.
     pub(super) fn new(
-        state: &State,
+        state: &Rc<State>,
         listener: impl Fn(&State, Value) + 'static,
     ) -> Arc<dyn OutputSink> {
         struct Shared(Arc<JsSink>);
         impl OutputSink for Shared {
             fn write<'a>(&'a self, text: &'a [u8]) -> BoxFuture<'a, ()> {
                 Box::pin(JsSink::write(&self.0, text))
+            }
+            fn flush(&self) {
+                self.0.deliver();
             }
         }
         impl std::fmt::Debug for Shared {
@@ -53,7 +57,7 @@ impl JsSink {
             hub: Arc::clone(&state.hub),
             waiting: Mutex::default(),
             room: Notify::new(),
-            listener: JsBound::new(state, listener),
+            listener: JsBound::new(state, (Rc::clone(state), listener)),
         })))
     }
 
@@ -74,21 +78,27 @@ impl JsSink {
         waiting.bytes.extend_from_slice(text);
         if !mem::replace(&mut waiting.announced, true) {
             let sink = Arc::clone(self);
-            self.hub.post(Box::new(move |state| sink.deliver(state)));
+            self.hub.post(Box::new(move |_| sink.deliver()));
         }
         true
     }
 
-    fn deliver(&self, state: &State) {
+    /// Gives what is waiting to JavaScript. Called on its thread: by the hub, and, because the news of a command's end may
+    /// overtake its output there, by the adapter when the command has ended.
+    fn deliver(&self) {
         let bytes = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.announced = false;
             mem::take(&mut waiting.bytes)
         };
         self.room.notify_one();
+        if bytes.is_empty() {
+            return;
+        }
+        let (state, listener) = self.listener.get();
         // A piece is far shorter than the longest string.
         if let Ok(piece) = JsText::new(&Text::decode(bytes)).into_value(state.js) {
-            self.listener.get()(state, piece);
+            listener(state, piece);
         }
     }
 }

@@ -12,6 +12,10 @@ pub trait OutputSink: Send + Sync + fmt::Debug {
     /// Takes text as it comes, never cut inside a character. Waiting here slows the writer down, which is how memory
     /// stays bounded.
     fn write<'a>(&'a self, text: &'a [u8]) -> BoxFuture<'a, ()>;
+
+    /// Called on the thread of the caller when everything has been written: what was written has been heard when this
+    /// returns.
+    fn flush(&self) {}
 }
 
 /// What happens to one stream of a child.
@@ -21,6 +25,15 @@ pub struct OutputTarget {
     pub sink: Option<Arc<dyn OutputSink>>,
     /// Whether all of it comes back with the result. Off when the sink keeps it already.
     pub keep: bool,
+}
+
+impl OutputTarget {
+    /// Everything has been written; see [`OutputSink::flush`].
+    pub fn flush(&self) {
+        if let Some(sink) = &self.sink {
+            sink.flush();
+        }
+    }
 }
 
 impl Default for OutputTarget {

@@ -9,7 +9,7 @@ use super::Error;
 /// just vanishes. An unclosed quote runs to the end.
 ///
 /// # Errors
-/// [`Error::EmptyCommand`] when the string is empty or blank.
+/// [`Error::EmptyCommand`] when the string holds no word.
 pub fn split(command: &str) -> Result<Vec<String>, Error> {
     let command = command.trim_matches(is_space);
     if command.is_empty() {
@@ -22,7 +22,11 @@ pub fn split(command: &str) -> Result<Vec<String>, Error> {
     let mut chars = command.chars();
     while let Some(char) = chars.next() {
         match (char, quote) {
-            ('\\', _) => word.get_or_insert_default().extend(chars.next()),
+            ('\\', _) => {
+                if let Some(literal) = chars.next() {
+                    word.get_or_insert_default().push(literal);
+                }
+            }
             (_, Some(open)) if char == open => quote = None,
             ('\'' | '"', None) => {
                 quote = Some(char);
@@ -33,7 +37,7 @@ pub fn split(command: &str) -> Result<Vec<String>, Error> {
         }
     }
     words.extend(word);
-    Ok(words)
+    if words.is_empty() { Err(Error::EmptyCommand) } else { Ok(words) }
 }
 
 /// JavaScript's `\s`: Unicode's white space without NEXT LINE, with the byte order mark.
@@ -58,7 +62,7 @@ mod tests {
             (r"'a\'b'", &["a'b"]),
             (r#""a\"b""#, &["a\"b"]),
             (r"a\", &["a"]),
-            (r"a \", &["a", ""]),
+            (r"a \", &["a"]),
             ("a \"b  ", &["a", "b"]),
             ("a\u{a0}b\u{feff}c\u{85}d", &["a", "b", "c\u{85}d"]),
             ("$HOME *", &["$HOME", "*"]),
@@ -70,7 +74,7 @@ mod tests {
 
     #[test]
     fn blank_commands_are_refused() {
-        for command in ["", " ", "\u{feff}\n"] {
+        for command in ["", " ", "\u{feff}\n", "\\", " \\ "] {
             assert_eq!(split(command).unwrap_err().to_string(), "Command string cannot be empty");
         }
     }

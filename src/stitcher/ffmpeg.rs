@@ -63,7 +63,10 @@ impl FfmpegStitcher {
         }
         let target = absolute(&job.output);
         let partial = partial_path(&target);
-        let quiet = ["-hide_banner", "-nostdin", "-loglevel", "error"].map(str::to_owned).to_vec();
+        // Without -xerror ffmpeg takes an input that it cannot read for the end of the video, and exits with 0.
+        let quiet = ["-hide_banner", "-nostdin", "-loglevel", "error", "-xerror"]
+            .map(str::to_owned)
+            .to_vec();
         // A name that ffmpeg could take for a protocol or an option is taken for neither.
         let output = format!("file:{}", partial.to_string_lossy());
         let joined = self.concat(&list, output, &job, quiet).await;

@@ -6,7 +6,7 @@ use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
 
 use super::{
-    super::{js::MemoryRepository, realm::Realm, reference::JsRef, value::Value},
+    super::{convert::foreign, js::MemoryRepository, realm::Realm, reference::JsRef, value::Value},
     answer, argument, constructing,
     file_job_repository::read_job_id,
 };
@@ -114,6 +114,10 @@ impl InMemoryJobRepository {
 
 /// A copy that shares nothing with what is stored.
 async fn copy(realm: &Rc<Realm>, status: &JobStatus) -> Result<JsRef> {
-    let record: Value = realm.status_value(status).await?;
+    let record: Value = match foreign(&status.rest) {
+        // As a caller saved it: nothing of ours is on it.
+        Some(object) if status.state.is_none() => object.get(),
+        _ => realm.status_value(status).await?,
+    };
     realm.caught(realm.glue(c"clone", &[record]).and_then(|copy| JsRef::new(&realm.state, copy)))
 }

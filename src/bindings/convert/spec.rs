@@ -55,6 +55,19 @@ impl Realm {
         if !js.is_array(list) {
             return Err(Error::invalid(format_args!("{path}.chunks"), "an array"));
         }
+        self.spec_with(job, list, path)
+    }
+
+    /// Reads the job of a record, which may have no chunks.
+    pub(in super::super) fn read_recorded_spec(self: &Rc<Self>, job: Value) -> Result<JobSpec> {
+        let js = self.state.js;
+        let list = self.caught(js.get(job, c"chunks"))?;
+        let list = if js.is_array(list) { list } else { self.parse_json("[]")? };
+        self.spec_with(job, list, "job.spec")
+    }
+
+    fn spec_with(self: &Rc<Self>, job: Value, list: Value, path: &str) -> Result<JobSpec> {
+        let js = self.state.js;
         let list = self.caught(self.glue(c"copyList", &[list]))?;
         let length = self.caught(js.len(list))?;
         let chunks = (0..length)

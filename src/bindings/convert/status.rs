@@ -87,7 +87,7 @@ impl Realm {
         let spec = self.caught(js.get_some(record, c"spec"))?;
         Ok(JobStatus {
             id: id.to_owned(),
-            spec: spec.and_then(|spec| self.read_spec(spec, "job.spec").ok()),
+            spec: spec.and_then(|spec| self.read_recorded_spec(spec).ok()),
             rest: Rest::Foreign(Rc::new(self.caught(JsRef::new(&self.state, record))?)),
             ..view.into_status()
         })

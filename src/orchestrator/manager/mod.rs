@@ -232,6 +232,7 @@ impl Shared {
             status.state = Some(stop.state());
             status.updated_at = Some(now_ms());
             self.repository.save(&status).await?;
+            self.console.log(&format!("Job {id} {}", stop.state().as_str()));
             self.paused.borrow_mut().remove(id);
         }
         Ok(())

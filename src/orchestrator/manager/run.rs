@@ -217,10 +217,8 @@ impl Run {
         }
         ledger.save().await?;
         ledger.close();
-        match state {
-            JobState::Paused => shared.console.log(&format!("Job {} paused", self.id)),
-            JobState::Cancelled => shared.console.log(&format!("Job {} cancelled", self.id)),
-            _ => {}
+        if matches!(state, JobState::Paused | JobState::Cancelled) {
+            shared.console.log(&format!("Job {} {}", self.id, state.as_str()));
         }
         Ok(true)
     }
