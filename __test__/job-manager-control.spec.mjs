@@ -145,11 +145,16 @@ describe('an executor that ignores its signal', () => {
 describe('an executor that ends well after all', () => {
   it.each(['cancelJob', 'pauseJob'])('does not overwrite %s', async (action) => {
     captureConsole()
-    const repository = new FileJobRepository(tempFolder())
-    const execute = (_, { signal }) =>
-      new Promise((resolve) => signal.addEventListener('abort', () => setImmediate(resolve)))
-    const manager = new JobManager(repository, { execute })
+    const started = gate()
+    const execute = async (_, { signal }) => {
+      const stopped = new Promise((resolve) => signal.addEventListener('abort', resolve))
+      started.open()
+      await stopped
+      await settle()
+    }
+    const manager = new JobManager(new FileJobRepository(tempFolder()), { execute })
     const id = await manager.submitJob(spec(2))
+    await started.promise
     await manager[action](id)
     expect((await manager.getJob(id)).state).toBe(action === 'cancelJob' ? 'cancelled' : 'paused')
   })

@@ -70,6 +70,12 @@ describe('with an adapter of the user', () => {
     expect(lines).toEqual(['/in/b.mp4', resolve('relative/a.mp4'), '/in/b.mp4'].map((path) => `file '${path}'`))
   })
 
+  it('the list quotes names as ffmpeg wants them', async () => {
+    const { list } = await noted(["/in/it's.mp4", '/in/two words.mp4', '/in/"ü".mp4'], 'film.mp4')
+    const lines = ["file '/in/it'\\''s.mp4'", "file '/in/two words.mp4'", `file '/in/"ü".mp4'`]
+    expect(list.split('\n').filter((line) => line.startsWith('file '))).toEqual(lines)
+  })
+
   it.each([
     ['success', () => ok()],
     ['failure', () => exit(1, 'bad')],

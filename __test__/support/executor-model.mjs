@@ -63,7 +63,8 @@ export function traces(scenario) {
     count += 1
     events.push(['progress', count, total])
     if (failing('onProgress')) return (end(['rejects with', fault.value]), endings)
-    const stopping = !last && abort?.id === id && abort.when
+    // Also after the last chunk: what is aborted is not merged any more.
+    const stopping = abort?.id === id && abort.when
     if (stopping === 'progress') {
       // What belongs to the chunk may still be said, or not.
       end(aborted)

@@ -89,8 +89,6 @@ pub(super) struct JobCallbacks {
     pub(super) on_chunk_complete: Option<JsRef>,
     pub(super) on_chunk_stdout: Option<Rc<JsRef>>,
     pub(super) on_chunk_stderr: Option<Rc<JsRef>>,
-    /// `onProgress` threw for the chunk that is being reported, so that `onChunkComplete` is not called.
-    pub(super) threw: Cell<bool>,
 }
 
 impl JobCallbacks {
@@ -109,6 +107,28 @@ impl JobCallbacks {
         }
     }
 
+    async fn call_chunk_complete(
+        &self,
+        function: &JsRef,
+        id: ChunkId,
+        result: &WorkerResult,
+    ) -> Result<()> {
+        let realm = &self.listeners.realm;
+        let js = realm.state.js;
+        let result = realm.result_value(result).await?;
+        let called =
+            js.call(self.options.get(), function.get(), &[js.number(id.get()), result.get()]);
+        let answer = realm.caught(called)?;
+        if !is_thenable(js, answer) {
+            return Ok(());
+        }
+        let reader = Rc::clone(realm);
+        let settled = realm.settle(answer, move |_, outcome| {
+            outcome.map(drop).map_err(|reason| reader.foreign(reason))
+        });
+        realm.caught(settled)?.await
+    }
+
     /// What is to be called with the output of a chunk.
     pub(super) fn output_listener(
         &self,
@@ -125,44 +145,37 @@ impl JobCallbacks {
 }
 
 impl JobObserver for JobCallbacks {
-    fn progress(&self, done: usize, total: usize) {
-        let Some(function) = &self.on_progress else { return };
-        let js = self.listeners.realm.state.js;
-        #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
-        let numbers = [js.number(done as f64), js.number(total as f64)];
-        self.threw.set(self.listeners.call(self.options.get(), function.get(), &numbers));
+    fn progress(&self, done: usize, total: usize) -> LocalBoxFuture<'_, bool> {
+        async move {
+            let Some(function) = &self.on_progress else { return true };
+            let (listeners, js) = (&self.listeners, self.listeners.realm.state.js);
+            #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
+            let numbers = [js.number(done as f64), js.number(total as f64)];
+            if listeners.call(self.options.get(), function.get(), &numbers) {
+                return false;
+            }
+            if listeners.pending.get() == 0 {
+                return true;
+            }
+            // An async callback that throws has rejected already; a turn of the microtasks lets us hear of it. One that
+            // is still at work is not waited for.
+            if let Ok(turn) = listeners.realm.settle(js.undefined(), |_, _| ()) {
+                turn.await;
+            }
+            !listeners.failure.is_failed()
+        }
+        .boxed_local()
     }
 
     fn chunk_complete<'a>(
         &'a self,
         id: ChunkId,
         result: &'a WorkerResult,
-    ) -> LocalBoxFuture<'a, Result<()>> {
+    ) -> LocalBoxFuture<'a, bool> {
         async move {
-            let realm = &self.listeners.realm;
-            let js = realm.state.js;
-            let mut failed = self.threw.take();
-            if self.listeners.pending.get() > 0 {
-                // An async callback that throws has rejected already; a turn of the microtasks lets us hear of it. One
-                // that is still at work is not waited for.
-                realm.caught(realm.settle(js.undefined(), |_, _| ()))?.await;
-                failed |= self.listeners.failure.is_failed();
-            }
-            let Some(function) = self.on_chunk_complete.as_ref().filter(|_| !failed) else {
-                return Ok(());
-            };
-            let result = realm.result_value(result).await?;
-            let called =
-                js.call(self.options.get(), function.get(), &[js.number(id.get()), result.get()]);
-            let answer = realm.caught(called)?;
-            if is_thenable(js, answer) {
-                let settled = Rc::clone(realm);
-                let waiting = realm.settle(answer, move |_, outcome| {
-                    outcome.map(drop).map_err(|reason| settled.foreign(reason))
-                });
-                realm.caught(waiting)?.await?;
-            }
-            Ok(())
+            let Some(function) = &self.on_chunk_complete else { return true };
+            let heard = self.call_chunk_complete(function, id, result).await;
+            heard.map_err(|error| self.listeners.failure.fail(error)).is_ok()
         }
         .boxed_local()
     }

@@ -127,22 +127,35 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// What a caller wants to hear of a job while it runs.
+/// What a caller wants to hear of a job while it runs. What goes wrong in hearing it goes to the job's [`FailureSlot`];
+/// the futures then say `false`.
 pub trait JobObserver: fmt::Debug {
-    /// `done` of `total` chunks are done. What goes wrong in here goes to the job's [`FailureSlot`].
-    fn progress(&self, done: usize, total: usize);
+    /// `done` of `total` chunks are done.
+    fn progress(&self, done: usize, total: usize) -> LocalBoxFuture<'_, bool>;
 
-    /// A chunk is done. The next step of its worker waits for this.
+    /// A chunk is done.
     fn chunk_complete<'a>(
         &'a self,
         id: ChunkId,
         result: &'a WorkerResult,
-    ) -> LocalBoxFuture<'a, Result<()>>;
+    ) -> LocalBoxFuture<'a, bool>;
+
+    /// A chunk is done, and with it `done` of `total`. The worker's next step waits for this.
+    fn chunk_done<'a>(
+        &'a self,
+        id: ChunkId,
+        result: &'a WorkerResult,
+        done: usize,
+        total: usize,
+    ) -> LocalBoxFuture<'a, bool> {
+        async move { self.progress(done, total).await && self.chunk_complete(id, result).await }
+            .boxed_local()
+    }
 
     /// Who hears what the chunk writes.
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>>;
 
-    /// Waits for what `progress` and `output` have set going.
+    /// Waits for what the others have set going.
     fn settle(&self) -> LocalBoxFuture<'_, ()>;
 
     /// Waits until what was heard so far is stored, where it is.

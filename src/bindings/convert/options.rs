@@ -1,11 +1,6 @@
 //! The options of a job.
 
-use std::{
-    cell::{Cell, OnceCell},
-    ffi::CStr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::OnceCell, ffi::CStr, rc::Rc, time::Duration};
 
 use super::super::{
     abort::{AbortListener, AbortTwin},
@@ -232,7 +227,6 @@ impl Reader<'_> {
             on_chunk_complete: function(c"onChunkComplete")?,
             on_chunk_stdout: function(c"onChunkStdout")?.map(Rc::new),
             on_chunk_stderr: function(c"onChunkStderr")?.map(Rc::new),
-            threw: Cell::new(false),
         })
     }
 }

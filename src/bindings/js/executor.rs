@@ -1,6 +1,6 @@
 //! Executors that callers pass in.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -20,7 +20,9 @@ use crate::{
     Error, Result,
     console::Console,
     model::JobSpec,
-    orchestrator::{Executor, JobExecutionOptions, JobExecutor as CoreJobExecutor, JobObserver},
+    orchestrator::{
+        Executor, FailureSlot, JobExecutionOptions, JobExecutor as CoreJobExecutor, JobObserver,
+    },
     task,
 };
 
@@ -61,7 +63,15 @@ impl UserExecutor {
         execution: &JsExecution,
     ) -> Result<()> {
         let realm = &self.user.realm;
-        let object = self.options_value(options, execution)?;
+        let heard = options.observer.as_ref().map(|observer| {
+            Rc::new(Heard {
+                realm: Rc::clone(realm),
+                observer: Rc::clone(observer),
+                failure: options.failure.clone(),
+                told: RefCell::default(),
+            })
+        });
+        let object = self.options_value(options, execution, heard.as_ref())?;
         let work = self.user.start(c"execute", &[realm.spec_value(job)?, object], |_, _| Ok(()))?;
         let Some(result) = task::bounded(work, &options.abort.token, options.kill_grace).await
         else {
@@ -71,8 +81,8 @@ impl UserExecutor {
             ));
             return Err(Error::Abandoned);
         };
-        // What callbacks of the owner failed with fails the job, also where the executor does not mind.
-        result.and(options.failure.take().map_or(Ok(()), Err))
+        let told = heard.and_then(|heard| heard.told.take()).or_else(|| options.failure.take());
+        result.and(told.map_or(Ok(()), Err))
     }
 
     /// The options that the caller's executor gets: those of the owner, with what the manager has to say.
@@ -80,13 +90,14 @@ impl UserExecutor {
         &self,
         options: &JobExecutionOptions,
         execution: &JsExecution,
+        heard: Option<&Rc<Heard>>,
     ) -> Result<Value> {
         let (realm, js) = (&self.user.realm, self.user.realm.state.js);
         let more = self.realm_object()?;
         let set = |name, value| realm.caught(js.set(more, name, value));
-        if let Some(observer) = &options.observer {
-            set(c"onProgress", realm.caught(self.on_progress(observer))?)?;
-            set(c"onChunkComplete", realm.caught(self.on_chunk_complete(observer))?)?;
+        if let Some(heard) = heard {
+            set(c"onProgress", realm.caught(self.on_progress(heard))?)?;
+            set(c"onChunkComplete", realm.caught(self.on_chunk_complete(heard))?)?;
         }
         if let Some(signal) = execution.signal.get() {
             set(c"signal", signal.value(realm))?;
@@ -111,37 +122,60 @@ impl UserExecutor {
         self.user.realm.parse_json("{}")
     }
 
-    fn on_progress(&self, observer: &Rc<dyn JobObserver>) -> JsResult {
-        let (realm, observer) = (Rc::clone(&self.user.realm), Rc::clone(observer));
+    fn on_progress(&self, heard: &Rc<Heard>) -> JsResult {
+        let (realm, heard) = (Rc::clone(&self.user.realm), Rc::clone(heard));
         function(&self.user.realm.state, move |state, arguments| {
             let [done, total] = [arguments[0], arguments[1]]
                 .map(|count| state.js.as_number(count).unwrap_or_default());
+            let heard = Rc::clone(&heard);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "saturates"
             )]
-            observer.progress(done as usize, total as usize);
-            let observer = Rc::clone(&observer);
-            Ok(realm.promise(async move { observer.saved().await }, |realm, ()| {
-                Ok(realm.state.js.undefined())
-            }))
+            let work = async move {
+                let well = heard.observer.progress(done as usize, total as usize).await;
+                heard.answer(well).await
+            };
+            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
         })
     }
 
-    fn on_chunk_complete(&self, observer: &Rc<dyn JobObserver>) -> JsResult {
-        let (realm, observer) = (Rc::clone(&self.user.realm), Rc::clone(observer));
+    fn on_chunk_complete(&self, heard: &Rc<Heard>) -> JsResult {
+        let (realm, heard) = (Rc::clone(&self.user.realm), Rc::clone(heard));
         function(&self.user.realm.state, move |_, arguments| {
             let id = chunk_id(&realm, arguments[0], "chunkId")
                 .map_err(|error| Thrown(realm.error_value(&error)))?;
             let result = realm.read_result(arguments[1], true)?;
-            let observer = Rc::clone(&observer);
+            let heard = Rc::clone(&heard);
             let work = async move {
-                observer.chunk_complete(id, &result).await?;
-                observer.saved().await
+                let well = heard.observer.chunk_complete(id, &result).await;
+                heard.answer(well).await
             };
             Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
         })
+    }
+}
+
+/// What a caller's executor tells of the job.
+struct Heard {
+    realm: Rc<Realm>,
+    observer: Rc<dyn JobObserver>,
+    failure: FailureSlot,
+    /// What its callbacks were rejected with. It fails the job, also where the executor does not mind.
+    told: RefCell<Option<Error>>,
+}
+
+impl Heard {
+    /// What the executor's callback comes to: it resolves when what it told is stored.
+    async fn answer(&self, well: bool) -> Result<()> {
+        if well {
+            return self.observer.saved().await;
+        }
+        let Some(error) = self.failure.take() else { return Ok(()) };
+        let same = self.realm.foreign(self.realm.error_value(&error));
+        *self.told.borrow_mut() = Some(error);
+        Err(same)
     }
 }
 

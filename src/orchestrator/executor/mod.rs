@@ -165,7 +165,10 @@ impl Run<'_> {
             self.console
                 .log(&format!("[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."));
             let error = match self.attempt(chunk).await {
-                Ok(result) => return self.complete(worker, id, &result).await,
+                Ok(result) => {
+                    self.complete(worker, id, &result).await;
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             if self.options.abort.is_aborted() {
@@ -243,15 +246,16 @@ impl Run<'_> {
     }
 
     /// Tells everybody that a chunk is done.
-    async fn complete(&self, worker: usize, id: ChunkId, result: &WorkerResult) -> Result<()> {
+    async fn complete(&self, worker: usize, id: ChunkId, result: &WorkerResult) {
         let (done, total) = (self.done.get() + 1, self.job.chunks.len());
         self.done.set(done);
-        if let Some(observer) = &self.options.observer {
-            observer.progress(done, total);
-            observer.chunk_complete(id, result).await?;
+        let heard = match &self.options.observer {
+            Some(observer) => observer.chunk_done(id, result, done, total).await,
+            None => true,
+        };
+        if heard {
+            self.console.log(&format!("[Worker {worker}] Chunk {id} completed ({done}/{total})"));
         }
-        self.console.log(&format!("[Worker {worker}] Chunk {id} completed ({done}/{total})"));
-        Ok(())
     }
 
     /// Joins the chunks, if there is a way to.

@@ -22,26 +22,55 @@ pub(super) struct LedgerObserver {
     pub(super) owner: Option<Rc<dyn JobObserver>>,
 }
 
+impl LedgerObserver {
+    /// Stores what was applied to the ledger.
+    async fn record(&self) -> bool {
+        let recorded = self.ledger.record(&*self.spawner, &self.failure).await;
+        recorded.map_err(|error| self.failure.fail(error)).is_ok()
+    }
+}
+
 impl JobObserver for LedgerObserver {
-    fn progress(&self, done: usize, total: usize) {
+    fn progress(&self, done: usize, total: usize) -> LocalBoxFuture<'_, bool> {
         self.ledger.apply(|status| set_progress(status, done, total));
-        if let Some(owner) = &self.owner {
-            owner.progress(done, total);
-        }
+        self.owner.as_ref().map_or_else(heard, |owner| owner.progress(done, total))
     }
 
     fn chunk_complete<'a>(
         &'a self,
         id: ChunkId,
         result: &'a WorkerResult,
-    ) -> LocalBoxFuture<'a, Result<()>> {
+    ) -> LocalBoxFuture<'a, bool> {
+        self.ledger.apply(|status| add_chunk(status, id, result));
         async move {
-            self.ledger.apply(|status| add_chunk(status, id, result));
-            self.ledger.record(&*self.spawner, &self.failure).await?;
-            match &self.owner {
-                Some(owner) => owner.chunk_complete(id, result).await,
-                None => Ok(()),
-            }
+            let recorded = self.record().await;
+            recorded
+                && self
+                    .owner
+                    .as_ref()
+                    .map_or_else(heard, |owner| owner.chunk_complete(id, result))
+                    .await
+        }
+        .boxed_local()
+    }
+
+    /// The chunk is recorded whatever its owner thinks of it: it need not be rendered again.
+    fn chunk_done<'a>(
+        &'a self,
+        id: ChunkId,
+        result: &'a WorkerResult,
+        done: usize,
+        total: usize,
+    ) -> LocalBoxFuture<'a, bool> {
+        self.ledger.apply(|status| {
+            set_progress(status, done, total);
+            add_chunk(status, id, result);
+        });
+        async move {
+            let recorded = self.record().await;
+            let owner = self.owner.as_ref();
+            recorded
+                && owner.map_or_else(heard, |owner| owner.chunk_done(id, result, done, total)).await
         }
         .boxed_local()
     }
@@ -59,6 +88,11 @@ impl JobObserver for LedgerObserver {
     fn saved(&self) -> LocalBoxFuture<'_, Result<()>> {
         self.ledger.save().boxed_local()
     }
+}
+
+/// Nobody but the ledger wants to hear it.
+fn heard<'a>() -> LocalBoxFuture<'a, bool> {
+    std::future::ready(true).boxed_local()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
