@@ -195,11 +195,11 @@ describe('resumeJob', () => {
 })
 
 describe('the files of chunks that are done', () => {
-  /** Three chunks, each writing its file and a line into `runs`; the second waits for the file `go`. */
+  /** Three chunks, each writing its file and a line into `runs`; the second waits for the file `go`, while there is a folder. */
   async function rendered({ writes = true } = {}) {
     const jobDir = tempFolder()
     const command = (id) => {
-      const wait = id === 2 ? 'while [ ! -e go ]; do sleep 0.01; done; ' : ''
+      const wait = id === 2 ? 'while [ -e runs ] && [ ! -e go ]; do sleep 0.01; done; ' : ''
       return `sh -c "echo ${id} >> runs; ${wait}${writes ? `echo video ${id} > chunk-${id}.mp4` : 'true'}"`
     }
     const manager = new JobManager(new FileJobRepository(tempFolder()), new JobExecutor(new LocalWorkerAdapter()))

@@ -86,6 +86,19 @@ describe('an abort', () => {
     expect(listeners(control.signal)).toBe(0)
   })
 
+  it('waits for a descendant that takes its time to end', async (context) => {
+    const mark = processMark(context)
+    const control = new AbortController()
+    const slow = `trap 'trap "" TERM; sleep 0.6; exit' TERM; echo up; while :; do sleep 0.05; done`
+    const onStdout = () => control.abort()
+    const job = { signal: control.signal, env: { ...mark.env, SLOW: slow }, onStdout }
+    const started = performance.now()
+    const error = await rejection(() => shell('sh -c "$SLOW" & exec sleep 60', job))
+    expect(error.message).toBe('Job was aborted')
+    expect(mark.living()).toEqual([])
+    expect(performance.now() - started).toBeGreaterThan(550)
+  })
+
   it('right after the call, before the process is up, ends it too', async (context) => {
     const mark = processMark(context)
     for (let i = 0; i < 20; i += 1) {

@@ -107,6 +107,19 @@ impl JobCallbacks {
         }
     }
 
+    /// Gives callbacks that have returned promises a turn of the microtasks: an async one that threw has rejected already,
+    /// and we hear of it. One that is still at work is not waited for. Gives whether none has failed meanwhile.
+    async fn turn(&self) -> bool {
+        let listeners = &self.listeners;
+        if listeners.pending.get() == 0 || listeners.failure.is_failed() {
+            return true;
+        }
+        if let Ok(turn) = listeners.realm.settle(listeners.realm.state.js.undefined(), |_, _| ()) {
+            turn.await;
+        }
+        !listeners.failure.is_failed()
+    }
+
     async fn call_chunk_complete(
         &self,
         function: &JsRef,
@@ -129,18 +142,16 @@ impl JobCallbacks {
         realm.caught(settled)?.await
     }
 
-    /// What is to be called with the output of a chunk.
-    pub(super) fn output_listener(
-        &self,
-        id: ChunkId,
-        stream: OutputStream,
-    ) -> Option<impl Fn(Value) + use<>> {
-        let (function, options) = (Rc::clone(self.stream(stream)?), Rc::clone(&self.options));
-        let listeners = Rc::clone(&self.listeners);
-        Some(move |text| {
-            let id = listeners.realm.state.js.number(id.get());
-            listeners.call(options.get(), function.get(), &[id, text]);
-        })
+    /// Whether anybody wants to hear the stream.
+    pub(super) fn hears(&self, stream: OutputStream) -> bool {
+        self.stream(stream).is_some()
+    }
+
+    /// Tells what a chunk has written.
+    pub(super) fn hear(&self, stream: OutputStream, id: Value, text: Value) {
+        if let Some(function) = self.stream(stream) {
+            self.listeners.call(self.options.get(), function.get(), &[id, text]);
+        }
     }
 }
 
@@ -154,15 +165,7 @@ impl JobObserver for JobCallbacks {
             if listeners.call(self.options.get(), function.get(), &numbers) {
                 return false;
             }
-            if listeners.pending.get() == 0 {
-                return true;
-            }
-            // An async callback that throws has rejected already; a turn of the microtasks lets us hear of it. One that
-            // is still at work is not waited for.
-            if let Ok(turn) = listeners.realm.settle(js.undefined(), |_, _| ()) {
-                turn.await;
-            }
-            !listeners.failure.is_failed()
+            self.turn().await
         }
         .boxed_local()
     }
@@ -180,9 +183,28 @@ impl JobObserver for JobCallbacks {
         .boxed_local()
     }
 
+    fn chunk_done<'a>(
+        &'a self,
+        id: ChunkId,
+        result: &'a WorkerResult,
+        done: usize,
+        total: usize,
+    ) -> LocalBoxFuture<'a, bool> {
+        // The last output of the chunk has just been heard.
+        async move {
+            self.turn().await
+                && self.progress(done, total).await
+                && self.chunk_complete(id, result).await
+        }
+        .boxed_local()
+    }
+
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
-        let listener = self.output_listener(id, stream)?;
-        Some(JsSink::new(&self.listeners.realm.state, move |_, text| listener(text)))
+        let (function, options) = (Rc::clone(self.stream(stream)?), Rc::clone(&self.options));
+        let listeners = Rc::clone(&self.listeners);
+        Some(JsSink::new(&self.listeners.realm.state, move |state, text| {
+            listeners.call(options.get(), function.get(), &[state.js.number(id.get()), text]);
+        }))
     }
 
     fn settle(&self) -> LocalBoxFuture<'_, ()> {

@@ -5,6 +5,7 @@
 //! settle several promises in one turn.
 
 use std::{
+    collections::VecDeque,
     ffi::c_void,
     fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,7 +34,7 @@ pub(super) struct Hub {
 }
 
 struct Mailbox {
-    messages: Vec<Message>,
+    messages: VecDeque<Message>,
     /// A wake-up is on its way.
     woken: bool,
     wake: Wake,
@@ -56,7 +57,11 @@ impl Hub {
     pub(super) fn open(js: Js) -> Arc<Self> {
         let hub = Arc::new(Self {
             thread: thread::current().id(),
-            mailbox: Mutex::new(Mailbox { messages: Vec::new(), woken: false, wake: Wake::Never }),
+            mailbox: Mutex::new(Mailbox {
+                messages: VecDeque::new(),
+                woken: false,
+                wake: Wake::Never,
+            }),
         });
         // Never given back: the environment may call with it until the process ends. One per environment.
         let context = Arc::into_raw(Arc::clone(&hub)).cast_mut().cast::<c_void>();
@@ -107,16 +112,9 @@ impl Hub {
             mem::forget(message);
             return;
         };
-        mailbox.messages.push(message);
+        mailbox.messages.push_back(message);
         if !mem::replace(&mut mailbox.woken, true) {
-            // SAFETY: the function has not been released; the lock keeps it so.
-            unsafe {
-                sys::napi_call_threadsafe_function(
-                    function,
-                    ptr::null_mut(),
-                    sys::ThreadsafeFunctionCallMode::nonblocking,
-                )
-            };
+            call(function);
         }
     }
 
@@ -151,10 +149,20 @@ impl Hub {
         }
     }
 
-    fn take(&self) -> Vec<Message> {
+    /// The next message. When there is none, the next one that is sent wakes the JavaScript thread.
+    fn next(&self) -> Option<Message> {
         let mut mailbox = self.lock();
-        mailbox.woken = false;
-        mem::take(&mut mailbox.messages)
+        let message = mailbox.messages.pop_front();
+        mailbox.woken = message.is_some();
+        message
+    }
+
+    /// Wakes the JavaScript thread for the messages that are still there.
+    fn wake(&self) {
+        let mailbox = self.lock();
+        if let Wake::By(function) = mailbox.wake {
+            call(function);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Mailbox> {
@@ -181,7 +189,7 @@ unsafe extern "C" fn drain(
     // SAFETY: the context is the hub that `open` gave away for good.
     let hub = unsafe { &*context.cast::<Hub>() };
     let Some(state) = State::existing(Js(env)) else { return };
-    for message in hub.take() {
+    while let Some(message) = hub.next() {
         state.enter(|state| match message {
             Message::Call(call) => {
                 // A panic is a bug of ours; it must not unwind into Node.
@@ -189,5 +197,16 @@ unsafe extern "C" fn drain(
             }
             Message::Run(runnable) => state.ready(runnable),
         });
+        if state.turn.is_overdue() {
+            state.later(Hub::wake);
+            return;
+        }
     }
+}
+
+/// Wakes the JavaScript thread. Called under the lock of a mailbox that has not been closed.
+fn call(function: sys::napi_threadsafe_function) {
+    let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
+    // SAFETY: the function is released only after the mailbox was closed under its lock.
+    unsafe { sys::napi_call_threadsafe_function(function, ptr::null_mut(), mode) };
 }

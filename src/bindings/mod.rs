@@ -20,4 +20,5 @@ mod reference;
 mod sink;
 mod state;
 mod text;
+mod turn;
 mod value;

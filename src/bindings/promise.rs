@@ -81,9 +81,18 @@ impl Realm {
         value: Value,
         extract: impl FnOnce(&State, Result<Value, Value>) -> T + 'static,
     ) -> JsResult<Settled<T>> {
+        self.settle_with(extract, |fulfilled, rejected| self.attach(value, fulfilled, rejected))
+    }
+
+    /// As [`Realm::settle`], for what `start` makes and attaches two functions to.
+    pub(super) fn settle_with<T: 'static>(
+        &self,
+        extract: impl FnOnce(&State, Result<Value, Value>) -> T + 'static,
+        start: impl FnOnce(Value, Value) -> JsResult<()>,
+    ) -> JsResult<Settled<T>> {
         let settled = Settled { shared: Rc::default() };
         let shared = Rc::clone(&settled.shared);
-        self.then(value, move |state, outcome| {
+        let listener = move |state: &State, outcome: Result<Value, Value>| {
             let result = extract(state, outcome);
             let waker = {
                 let mut shared = shared.borrow_mut();
@@ -93,7 +102,8 @@ impl Realm {
             if let Some(waker) = waker {
                 waker.wake();
             }
-        })?;
+        };
+        self.listen(listener, start)?;
         Ok(settled)
     }
 
@@ -103,12 +113,29 @@ impl Realm {
         value: Value,
         listener: impl FnOnce(&State, Result<Value, Value>) + 'static,
     ) -> JsResult<()> {
-        let js = self.state.js;
-        let promise = if js.is_promise(value) { value } else { self.resolve(value)? };
+        self.listen(listener, |fulfilled, rejected| self.attach(value, fulfilled, rejected))
+    }
+
+    fn listen(
+        &self,
+        listener: impl FnOnce(&State, Result<Value, Value>) + 'static,
+        start: impl FnOnce(Value, Value) -> JsResult<()>,
+    ) -> JsResult<()> {
         let pair = self.state.listeners.take(&self.state)?;
         *pair.listener.borrow_mut() = Some(Box::new(listener));
-        let then = js.get(promise, c"then")?;
-        js.call(promise, then, &[pair.fulfilled.get(), pair.rejected.get()]).map(drop)
+        let started = start(pair.fulfilled.get(), pair.rejected.get());
+        if started.is_err() {
+            // Neither function was attached to anything.
+            drop(pair.listener.take());
+            self.state.listeners.free.borrow_mut().push(pair);
+        }
+        started
+    }
+
+    fn attach(&self, value: Value, fulfilled: Value, rejected: Value) -> JsResult<()> {
+        let js = self.state.js;
+        let promise = if js.is_promise(value) { value } else { self.resolve(value)? };
+        js.call(promise, js.get(promise, c"then")?, &[fulfilled, rejected]).map(drop)
     }
 
     fn resolve(&self, value: Value) -> JsResult {
@@ -246,7 +273,7 @@ unsafe fn fire(js: Js, info: sys::napi_callback_info, outcome: fn(Value) -> Resu
     // SAFETY: as above.
     let free = unsafe { Rc::from_raw(slot.pair.get()) };
     state.listeners.free.borrow_mut().push(free);
-    state.enter(|state| {
+    state.enter_microtask(|state| {
         // A panic is a bug of ours; it must not unwind into Node.
         drop(std::panic::catch_unwind(AssertUnwindSafe(|| listener(state, outcome(Value(value))))));
     });

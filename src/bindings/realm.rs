@@ -38,14 +38,26 @@ const clone = (value, seen = new Map()) => {
 const present = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 return {
   clone: (value) => clone(value),
-  job: (command, args, cwd, env, chunk, meta, jobDefUrl, signal, onStdout, onStderr) => ({
-    command, args, cwd, env,
-    meta: meta === undefined && jobDefUrl === undefined
-      ? { chunkId: chunk.id, ...chunk }
-      : { ...meta, ...present({ jobDefUrl }), chunkId: chunk.id, ...chunk },
-    signal, onStdout, onStderr,
+  log: (text) => { console.log(text); },
+  context: (chunks, cwd, meta, jobDefUrl, signal, onStdout, onStderr) => ({
+    chunks, cwd, signal, onStdout, onStderr,
+    meta: meta === undefined && jobDefUrl === undefined ? undefined : { ...meta, ...present({ jobDefUrl }) },
   }),
-  command: (command, args, cwd, env, signal) => ({ command, args, cwd, env, signal }),
+  run: (adapter, context, index, words, separator, fulfilled, rejected) => {
+    const args = words.split(separator);
+    const command = args.shift();
+    const { chunks, cwd, meta, signal, onStdout, onStderr } = context;
+    const chunk = chunks[index];
+    const answer = adapter.execute({
+      command, args, cwd, env: process.env,
+      meta: meta === undefined ? { chunkId: chunk.id, ...chunk } : { ...meta, chunkId: chunk.id, ...chunk },
+      signal,
+      onStdout: onStdout && ((data) => onStdout(chunk.id, data)),
+      onStderr: onStderr && ((data) => onStderr(chunk.id, data)),
+    });
+    Promise.resolve(answer).then(fulfilled, rejected);
+  },
+  command: (command, args, cwd, signal) => ({ command, args, cwd, env: process.env, signal }),
   plainCommand: (command, args) => ({ command, args }),
   result: (exitCode, stdout, stderr, durationMs, signal) =>
     signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
@@ -82,6 +94,9 @@ pub(super) struct Realm {
     stringify: JsRef,
     parse: JsRef,
     glue: JsRef,
+    /// The glue of every chunk.
+    log: JsRef,
+    run: JsRef,
     /// `process.env` of the main thread, whose content is that of the process itself.
     own_environment: Option<JsRef>,
 }
@@ -109,6 +124,8 @@ impl Realm {
             global: JsRef::new(state, global)?,
             stringify: JsRef::new(state, js.get(json, c"stringify")?)?,
             parse: JsRef::new(state, js.get(json, c"parse")?)?,
+            log: JsRef::new(state, js.get(glue, c"log")?)?,
+            run: JsRef::new(state, js.get(glue, c"run")?)?,
             glue: JsRef::new(state, glue)?,
             own_environment,
         }))
@@ -123,6 +140,26 @@ impl Realm {
     pub(super) fn glue(&self, name: &CStr, arguments: &[Value]) -> JsResult {
         let (js, glue) = (self.state.js, self.glue.get());
         js.call(glue, js.get(glue, name)?, arguments)
+    }
+
+    /// Has a caller's adapter run a chunk; one of the functions is called with what comes of it.
+    pub(super) fn run_chunk(
+        &self,
+        adapter: Value,
+        context: Value,
+        index: usize,
+        words: &[&str],
+        [fulfilled, rejected]: [Value; 2],
+    ) -> JsResult<()> {
+        let js = self.state.js;
+        // One string is made quicker than many.
+        let separator = separator(words);
+        let text = words.join(separator);
+        #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
+        let index = js.number(index as f64);
+        let arguments =
+            [adapter, context, index, js.string(&text), js.string(separator), fulfilled, rejected];
+        js.call(js.undefined(), self.run.get(), &arguments).map(drop)
     }
 
     /// `JSON.stringify(value)`: its UTF-8, or `None` when there is no text for the value.
@@ -171,13 +208,23 @@ impl Realm {
     }
 }
 
+/// A text that is in none of the words.
+fn separator(words: &[&str]) -> &'static str {
+    const CANDIDATES: &str = "\0\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}";
+    let mut candidates = CANDIDATES.split_inclusive(|_| true);
+    let free = candidates.find(|candidate| !words.iter().any(|word| word.contains(candidate)));
+    free.unwrap_or("\0helios-infrastructure\0")
+}
+
 /// The console of a realm.
 #[derive(Debug)]
 pub(super) struct RealmConsole(pub(super) Rc<Realm>);
 
 impl Console for RealmConsole {
     fn log(&self, text: &str) {
-        self.0.print(c"log", &[self.0.state.js.string(text)]);
+        let js = self.0.state.js;
+        // The console is looked up on every call, so that spies see it. One that throws is not worth a job.
+        drop(js.call(js.undefined(), self.0.log.get(), &[js.string(text)]));
     }
 
     fn warn(&self, text: &str) {

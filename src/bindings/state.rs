@@ -15,7 +15,9 @@ use futures_util::future::LocalBoxFuture;
 use napi::sys;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{hub::Hub, pristine::Pristine, promise::Listeners, realm::Realm, value::Js};
+use super::{
+    hub::Hub, pristine::Pristine, promise::Listeners, realm::Realm, turn::Turn, value::Js,
+};
 use crate::{orchestrator::LocalSpawner, process::Supervisor};
 
 /// More threads than this have nothing to do: they start processes and wait.
@@ -46,6 +48,7 @@ pub(super) struct State {
     pub(super) alive: Rc<Cell<bool>>,
     pub(super) pristine: Pristine,
     pub(super) listeners: Listeners,
+    pub(super) turn: Turn,
     realm: RefCell<Option<Rc<Realm>>>,
     runtime: Handle,
     /// Futures that can go on.
@@ -75,6 +78,7 @@ impl State {
             alive: Rc::new(Cell::new(true)),
             pristine: Pristine::default(),
             listeners: Listeners::default(),
+            turn: Turn::new(js),
             realm: RefCell::default(),
             runtime: RUNTIME.handle().clone(),
             ready: RefCell::default(),
@@ -109,6 +113,28 @@ impl State {
             self.run_ready();
         }
         result
+    }
+
+    /// As [`State::enter`], for what a microtask does: where the turn of the event loop has lasted too long, what became
+    /// ready goes on in a later one.
+    pub(super) fn enter_microtask(&self, work: impl FnOnce(&Self)) {
+        if !self.turn.is_overdue() {
+            self.enter(work);
+            return;
+        }
+        let outermost = Entered::new(&self.entered);
+        work(self);
+        if outermost.is_some() {
+            let ready = std::mem::take(&mut *self.ready.borrow_mut());
+            self.later(move |hub| ready.into_iter().for_each(|runnable| hub.run(runnable)));
+        }
+    }
+
+    /// Has messages sent from another thread. Those that are sent from this one may be seen to in the very turn in which
+    /// they are sent: Node goes on as long as it finds any.
+    pub(super) fn later(&self, send: impl FnOnce(&Hub) + Send + 'static) {
+        let hub = Arc::clone(&self.hub);
+        self.runtime.spawn(async move { send(&hub) });
     }
 
     /// Continues a future when the native code on the stack is done.
@@ -185,10 +211,12 @@ unsafe extern "C" fn end(env: *mut c_void) {
 /// Lets the event loop do what else it has to do.
 pub(super) async fn yield_to_event_loop(state: &State) {
     let (send, turn) = tokio::sync::oneshot::channel();
-    state.hub.post(Box::new(move |_| {
-        // Whoever yielded may be gone.
-        let _ = send.send(());
-    }));
+    state.later(move |hub| {
+        hub.post(Box::new(move |_| {
+            // Whoever yielded may be gone.
+            let _ = send.send(());
+        }));
+    });
     // An error means that the environment is gone, and this future with it.
     drop(turn.await);
 }

@@ -8,7 +8,10 @@ use std::{
 
 use napi::sys;
 
-use super::value::{Js, Value};
+use super::{
+    turn::symbol,
+    value::{Js, Value},
+};
 use crate::{Error, Result, error::InvalidInput, model::Text, process::MAX_OUTPUT, task};
 
 /// Shorter texts are copied: an external string costs a finalizer.
@@ -89,16 +92,9 @@ static LATIN1: LazyLock<Option<CreateExternal>> =
 static UTF16: LazyLock<Option<CreateExternal>> =
     LazyLock::new(|| find(c"node_api_create_external_string_utf16"));
 
-#[cfg(unix)]
 fn find(name: &CStr) -> Option<CreateExternal> {
-    let process = libloading::os::unix::Library::this();
-    // SAFETY: the symbol, where it exists, is a function of this type.
-    unsafe { process.get::<CreateExternal>(name.to_bytes_with_nul()) }.ok().map(|symbol| *symbol)
-}
-
-#[cfg(not(unix))]
-fn find(_name: &CStr) -> Option<CreateExternal> {
-    None
+    // SAFETY: both functions are of this type.
+    unsafe { symbol(name) }
 }
 
 /// A string that shares its characters with `text`, or a copy where that cannot be had.

@@ -115,13 +115,7 @@ impl JsonSpec {
     /// # Errors
     /// When `text` is not a JSON object.
     pub fn parse(text: Arc<str>) -> Result<JobSpec> {
-        let fields = Fields::parse(&text).map_err(Error::Syntax)?;
-        let view = SpecView {
-            chunks: fields.read("chunks"),
-            merge_command: fields.read("mergeCommand"),
-            assets_url: fields.read("assetsUrl"),
-        };
-        Ok(view.into_spec(Rc::new(Self(text))))
+        Ok(SpecView::parse(text).map_err(Error::Syntax)?.into_spec())
     }
 }
 
@@ -135,24 +129,35 @@ impl SpecSource for JsonSpec {
     }
 }
 
-struct SpecView {
-    chunks: Option<Vec<Box<RawValue>>>,
+/// A job that was read on whichever thread had its text: thousands of chunks take milliseconds.
+#[derive(Debug)]
+pub(super) struct SpecView {
+    text: Arc<str>,
+    chunks: Vec<Chunk>,
     merge_command: Option<String>,
     assets_url: Option<String>,
 }
 
 impl SpecView {
-    fn into_spec(self, source: Rc<dyn SpecSource>) -> JobSpec {
-        let chunks = self.chunks.unwrap_or_default();
+    pub(super) fn parse(text: Arc<str>) -> Result<Self, serde_json::Error> {
+        let fields = Fields::parse(&text)?;
+        let chunks = fields.read::<Vec<Box<RawValue>>>("chunks").unwrap_or_default();
+        let chunk = |text: Box<RawValue>| serde_json::from_str(text.get()).unwrap_or_default();
+        Ok(Self {
+            chunks: chunks.into_iter().map(chunk).collect(),
+            merge_command: fields.read("mergeCommand"),
+            assets_url: fields.read("assetsUrl"),
+            text,
+        })
+    }
+
+    pub(super) fn into_spec(self) -> JobSpec {
         JobSpec {
-            chunks: chunks
-                .iter()
-                .map(|chunk| serde_json::from_str(chunk.get()).unwrap_or_default())
-                .collect(),
+            chunks: self.chunks.into(),
             merge_command: self.merge_command,
             assets_url: self.assets_url,
             assets_uploaded: false,
-            source,
+            source: Rc::new(JsonSpec(self.text)),
         }
     }
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ChunkId, Fields, JobSpec, JsonSpec, LogEntry, Logs, json};
+use super::{ChunkId, Fields, JobSpec, LogEntry, Logs, job::SpecView, json};
 use crate::{Error, Result};
 
 /// Entries formatted under one lock of the log.
@@ -137,16 +137,17 @@ impl JobStatus {
         let nothing = Fields::default();
         let rest = if let Rest::Json(fields) = &self.rest { &**fields } else { &nothing };
         let mut known: IndexMap<&str, Piece> = IndexMap::new();
+        if !self.id.is_empty() {
+            known.insert("id", Piece::Json(json::string(&self.id).into()));
+        }
+        if let Some(spec) = &self.spec {
+            known.insert("spec", Piece::Json(spec.json()?));
+        }
         let mut text = |name: &'static str, value: Option<String>| {
             if let Some(value) = value {
                 known.insert(name, Piece::Json(value.into()));
             }
         };
-        text("id", Some(json::string(&self.id)).filter(|_| !self.id.is_empty()));
-        text(
-            "spec",
-            self.spec.as_ref().map(JobSpec::json).transpose()?.map(|text| text.to_string()),
-        );
         text("state", self.state.map(|state| json::string(state.as_str())));
         text("progress", self.progress.map(json::number));
         text("totalChunks", self.total_chunks.map(json::number));
@@ -253,6 +254,7 @@ fn write_logs(logs: &Logs, out: &mut (impl io::Write + ?Sized)) -> io::Result<()
 #[derive(Debug)]
 pub struct RecordView {
     fields: Fields,
+    spec: Option<SpecView>,
     logs: Option<Logs>,
 }
 
@@ -264,16 +266,18 @@ impl RecordView {
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let fields = Fields::parse(text)?;
         let logs = fields.read::<Vec<Box<RawValue>>>("logs");
-        Ok(Self { logs: logs.map(|entries| entries.into_iter().map(log_entry).collect()), fields })
+        let logs = logs.map(|entries| entries.into_iter().map(log_entry).collect());
+        let spec = fields.text("spec").and_then(|spec| SpecView::parse(spec.into()).ok());
+        Ok(Self { fields, spec, logs })
     }
 
     /// The record, with the text it was read from as its `rest`.
     pub fn into_status(self) -> JobStatus {
-        let Self { fields, logs } = self;
+        let Self { fields, spec, logs } = self;
         let number = |name: &str| fields.read::<f64>(name);
         JobStatus {
             id: fields.read("id").unwrap_or_default(),
-            spec: fields.text("spec").and_then(|spec| JsonSpec::parse(spec.into()).ok()),
+            spec: spec.map(SpecView::into_spec),
             state: fields.read::<String>("state").and_then(|name| JobState::from_name(&name)),
             progress: number("progress"),
             total_chunks: number("totalChunks"),

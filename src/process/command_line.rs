@@ -11,10 +11,7 @@ use super::Error;
 /// # Errors
 /// [`Error::EmptyCommand`] when the string holds no word.
 pub fn split(command: &str) -> Result<Vec<String>, Error> {
-    let command = command.trim_matches(is_space);
-    if command.is_empty() {
-        return Err(Error::EmptyCommand);
-    }
+    let command = check(command)?;
     let mut words = Vec::new();
     // `None` between words; quotes alone already make a word.
     let mut word: Option<String> = None;
@@ -37,7 +34,17 @@ pub fn split(command: &str) -> Result<Vec<String>, Error> {
         }
     }
     words.extend(word);
-    if words.is_empty() { Err(Error::EmptyCommand) } else { Ok(words) }
+    Ok(words)
+}
+
+/// That `command` holds a word: all that holds none is white space and a lone backslash. Gives it without the white space
+/// around it.
+///
+/// # Errors
+/// [`Error::EmptyCommand`] when the string holds no word.
+pub fn check(command: &str) -> Result<&str, Error> {
+    let command = command.trim_matches(is_space);
+    if matches!(command, "" | "\\") { Err(Error::EmptyCommand) } else { Ok(command) }
 }
 
 /// JavaScript's `\s`: Unicode's white space without NEXT LINE, with the byte order mark.

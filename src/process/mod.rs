@@ -17,7 +17,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-pub use command_line::split;
+pub use command_line::{check, split};
 pub use supervisor::Supervisor;
 
 use crate::{

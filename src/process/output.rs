@@ -39,7 +39,6 @@ impl Capture {
         let mut size = 4096;
         loop {
             self.bytes.reserve(size);
-            let before = self.bytes.len();
             let read = match stream.read_buf(&mut self.bytes).await {
                 Ok(0) | Err(_) => break,
                 Ok(read) => read,
@@ -48,7 +47,7 @@ impl Capture {
                 widen(&stream);
                 size = READ_SIZE;
             }
-            total += utf16_len(&self.bytes[before..]);
+            total += utf16_len(&self.bytes[self.bytes.len() - read..]);
             if total > MAX_OUTPUT {
                 self.overflowed = true;
                 return;
@@ -76,6 +75,9 @@ impl Capture {
 
 /// How many UTF-16 units `bytes` make, but for characters cut at their ends.
 fn utf16_len(bytes: &[u8]) -> usize {
+    if bytes.is_ascii() {
+        return bytes.len();
+    }
     // A unit begins at each byte that is no continuation; characters of four bytes make two units.
     bytes.iter().map(|&byte| usize::from((byte & 0xc0) != 0x80) + usize::from(byte >= 0xf0)).sum()
 }

@@ -5,6 +5,7 @@ use std::{cell::OnceCell, ffi::CStr, rc::Rc, time::Duration};
 use super::super::{
     abort::{AbortListener, AbortTwin},
     callback::{JobCallbacks, Listeners},
+    function::function,
     js::{UserStitcher, UserWorkerAdapter},
     realm::Realm,
     reference::JsRef,
@@ -12,8 +13,10 @@ use super::super::{
 };
 use crate::{
     Error, Result,
-    model::{ChunkId, JobSpec},
-    orchestrator::{AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver},
+    model::{ChunkId, JobSpec, WorkerJob},
+    orchestrator::{
+        AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
+    },
     process::KILL_GRACE,
 };
 
@@ -28,8 +31,8 @@ pub(in super::super) struct JsExecution {
     pub(in super::super) signal: OnceCell<Signal>,
     /// The owner's callbacks.
     pub(in super::super) callbacks: Rc<JobCallbacks>,
-    /// The chunks of a job that did not come from JavaScript.
-    chunks: OnceCell<JsRef>,
+    /// What all chunks have in common, for the realm's glue.
+    context: OnceCell<JsRef>,
     /// Listens to the owner's signal until the job is over.
     _listener: Option<AbortListener>,
 }
@@ -57,13 +60,48 @@ impl Signal {
 }
 
 impl JsExecution {
-    /// The chunk objects of the job that is being run.
-    pub(in super::super) fn chunks(&self, realm: &Realm, spec: &JobSpec) -> Result<Value> {
-        if let Some(chunks) = self.chunks.get() {
-            return Ok(chunks.get());
+    /// The signal that adapters of the user's get, or undefined.
+    pub(in super::super) fn signal_value(&self, realm: &Realm) -> Value {
+        self.signal.get().map_or_else(|| realm.state.js.undefined(), |signal| signal.value(realm))
+    }
+
+    /// What all chunks of the job that is being run have in common.
+    pub(in super::super) fn context(
+        &self,
+        realm: &Realm,
+        job: &WorkerJob,
+        spec: &JobSpec,
+    ) -> Result<Value> {
+        if let Some(context) = self.context.get() {
+            return Ok(context.get());
         }
-        let chunks = realm.caught(JsRef::new(&realm.state, realm.chunks_value(spec)?))?;
-        Ok(self.chunks.get_or_init(|| chunks).get())
+        let js = realm.state.js;
+        let text = |text: Option<&str>| text.map_or_else(|| js.undefined(), |text| js.string(text));
+        let context = [
+            realm.chunks_value(spec)?,
+            text(job.cwd.as_deref()),
+            self.meta.as_ref().map_or_else(|| js.undefined(), JsRef::get),
+            text(job.job_def_url.as_deref()),
+            self.signal_value(realm),
+            self.output_function(realm, OutputStream::Stdout)?,
+            self.output_function(realm, OutputStream::Stderr)?,
+        ];
+        let context =
+            realm.glue(c"context", &context).and_then(|context| JsRef::new(&realm.state, context));
+        let context = realm.caught(context)?;
+        Ok(self.context.get_or_init(|| context).get())
+    }
+
+    /// The function for the output of chunks, or undefined when nobody wants to hear it.
+    fn output_function(&self, realm: &Realm, stream: OutputStream) -> Result<Value> {
+        if !self.callbacks.hears(stream) {
+            return Ok(realm.state.js.undefined());
+        }
+        let callbacks = Rc::clone(&self.callbacks);
+        realm.caught(function(&realm.state, move |state, arguments| {
+            callbacks.hear(stream, arguments[0], arguments[1]);
+            Ok(state.js.undefined())
+        }))
     }
 }
 
@@ -87,7 +125,7 @@ impl Realm {
             meta: reader.field(c"meta")?.map(|meta| reader.keep(meta)).transpose()?,
             signal: OnceCell::new(),
             callbacks: Rc::clone(&callbacks),
-            chunks: OnceCell::new(),
+            context: OnceCell::new(),
             _listener: listener,
         });
         if own_signal {

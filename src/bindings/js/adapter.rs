@@ -8,10 +8,11 @@ use super::{
     super::{
         classes::LocalWorkerAdapter,
         convert::JsExecution,
-        function::function,
         pristine::instance,
+        promise::Settled,
         realm::{Realm, RealmConsole},
-        value::Value,
+        state::State,
+        value::{Thrown, Value},
     },
     UserObject,
 };
@@ -19,8 +20,7 @@ use crate::{
     Error, Result,
     adapters::{LocalWorkerAdapter as CoreLocalWorkerAdapter, WorkerAdapter},
     console::Console,
-    model::{JobChunk, WorkerJob, WorkerResult},
-    orchestrator::OutputStream,
+    model::{WorkerJob, WorkerResult},
     process::KILL_GRACE,
     task,
 };
@@ -48,12 +48,7 @@ impl UserWorkerAdapter {
     }
 
     async fn call(&self, job: WorkerJob) -> Result<WorkerResult> {
-        let realm = &self.user.realm;
-        let observed = job.observed;
-        let object = self.job_value(&job)?;
-        let work = self.user.start(c"execute", &[object], move |realm, result| {
-            realm.read_result(result, observed)
-        })?;
+        let work = self.start(&job)?;
         let grace = job.kill_grace.unwrap_or(KILL_GRACE);
         if let Some(result) = task::bounded(work, &job.cancel, grace).await {
             return result;
@@ -61,61 +56,47 @@ impl UserWorkerAdapter {
         let what = job
             .chunk
             .map_or_else(|| "the command".to_owned(), |chunk| format!("chunk {}", chunk.id));
-        RealmConsole(Rc::clone(realm)).warn(&format!(
+        RealmConsole(Rc::clone(&self.user.realm)).warn(&format!(
             "Warning: the adapter did not end {what} within {}ms of the abort; its result will be ignored.",
             grace.as_millis()
         ));
         Err(Error::Abandoned)
     }
 
-    /// The object that the caller's adapter gets.
-    fn job_value(&self, job: &WorkerJob) -> Result<Value> {
-        let (realm, js) = (&self.user.realm, self.user.realm.state.js);
+    /// Calls the caller's `execute`; gives what will come of it.
+    fn start(&self, job: &WorkerJob) -> Result<Settled<Result<WorkerResult>>> {
+        let (realm, js, observed) = (&self.user.realm, self.user.realm.state.js, job.observed);
+        let reader = Rc::clone(realm);
+        let read = move |_: &State, outcome: std::result::Result<Value, Value>| {
+            let read =
+                outcome.map_err(Thrown).and_then(|result| reader.read_result(result, observed));
+            reader.caught(read)
+        };
+        let execution = job.extensions.as_ref().and_then(|any| any.downcast_ref::<JsExecution>());
+        if let (Some(execution), Some(chunk)) = (execution, &job.chunk) {
+            let context = execution.context(realm, job, &chunk.spec)?;
+            let mut words = vec![job.command.as_str()];
+            words.extend(job.args.iter().map(String::as_str));
+            let adapter = self.user.object.get();
+            return realm.caught(realm.settle_with(read, |fulfilled, rejected| {
+                realm.run_chunk(adapter, context, chunk.index, &words, [fulfilled, rejected])
+            }));
+        }
         let command = js.string(&job.command);
-        let args = realm.caught(js.array(job.args.iter().map(|argument| js.string(argument))))?;
-        let Some(execution) =
-            job.extensions.as_ref().and_then(|any| any.downcast_ref::<JsExecution>())
-        else {
-            return realm.caught(realm.glue(c"plainCommand", &[command, args]));
+        let args =
+            realm.caught(realm.new_array(job.args.iter().map(|argument| js.string(argument))))?;
+        let object = match execution {
+            // The merge of a job.
+            Some(execution) => {
+                let cwd = job.cwd.as_deref().map_or_else(|| js.undefined(), |cwd| js.string(cwd));
+                let signal = execution.signal_value(realm);
+                realm.glue(c"command", &[command, args, cwd, signal])
+            }
+            // A command of ours, such as the stitcher's.
+            None => realm.glue(c"plainCommand", &[command, args]),
         };
-        let cwd = job.cwd.as_deref().map_or_else(|| js.undefined(), |cwd| js.string(cwd));
-        let env = realm.caught(realm.environment())?;
-        let signal =
-            execution.signal.get().map_or_else(|| js.undefined(), |signal| signal.value(realm));
-        let Some(chunk) = &job.chunk else {
-            return realm.caught(realm.glue(c"command", &[command, args, cwd, env, signal]));
-        };
-        let chunks = execution.chunks(realm, &chunk.spec)?;
-        let object = u32::try_from(chunk.index)
-            .map_or_else(|_| Ok(js.undefined()), |index| js.element(chunks, index));
-        let meta = execution.meta.as_ref().map_or_else(|| js.undefined(), |meta| meta.get());
-        let url = job.job_def_url.as_deref().map_or_else(|| js.undefined(), |url| js.string(url));
-        let stdout = self.listener(execution, chunk, OutputStream::Stdout)?;
-        let stderr = self.listener(execution, chunk, OutputStream::Stderr)?;
-        let object = realm.caught(object)?;
-        realm.caught(
-            realm.glue(
-                c"job",
-                &[command, args, cwd, env, object, meta, url, signal, stdout, stderr],
-            ),
-        )
-    }
-
-    /// The function for the output of a chunk, or undefined when nobody wants to hear it.
-    fn listener(
-        &self,
-        execution: &JsExecution,
-        chunk: &JobChunk,
-        stream: OutputStream,
-    ) -> Result<Value> {
-        let (realm, js) = (&self.user.realm, self.user.realm.state.js);
-        let Some(listener) = execution.callbacks.output_listener(chunk.id, stream) else {
-            return Ok(js.undefined());
-        };
-        realm.caught(function(&realm.state, move |state, arguments| {
-            listener(arguments[0]);
-            Ok(state.js.undefined())
-        }))
+        let answer = self.user.call(c"execute", &[realm.caught(object)?])?;
+        realm.caught(realm.settle(answer, read))
     }
 }
 

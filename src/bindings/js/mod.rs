@@ -18,9 +18,10 @@ pub(super) use storage::UserStorage;
 use std::{ffi::CStr, rc::Rc};
 
 use super::{
+    promise::Settled,
     realm::Realm,
     reference::JsRef,
-    value::{JsResult, Type, Value},
+    value::{JsResult, Thrown, Type, Value},
 };
 use crate::{Error, Result};
 
@@ -60,7 +61,18 @@ impl UserObject {
         method: &CStr,
         arguments: &[Value],
         extract: E,
-    ) -> Result<impl Future<Output = Result<T>> + use<T, E>> {
+    ) -> Result<Settled<Result<T>>> {
+        let (realm, answer) = (&self.realm, self.call(method, arguments)?);
+        let reader = Rc::clone(realm);
+        let settled = realm.settle(answer, move |_, outcome| {
+            let read = outcome.map_err(Thrown).and_then(|value| extract(&reader, value));
+            reader.caught(read)
+        });
+        realm.caught(settled)
+    }
+
+    /// Calls a method, looked up now; gives its answer as it is.
+    pub(super) fn call(&self, method: &CStr, arguments: &[Value]) -> Result<Value> {
         let (realm, js, object) = (&self.realm, self.realm.state.js, self.object.get());
         let name = method.to_string_lossy();
         if js.is_nothing(object) {
@@ -72,13 +84,6 @@ impl UserObject {
         if js.type_of(function) != Type::Function {
             return Err(Error::invalid(name, "a function"));
         }
-        let answer = realm.caught(js.call(object, function, arguments))?;
-        let reader = Rc::clone(realm);
-        let settled = realm.settle(answer, move |_, outcome| {
-            let read =
-                outcome.map_err(super::value::Thrown).and_then(|value| extract(&reader, value));
-            reader.caught(read)
-        });
-        realm.caught(settled)
+        realm.caught(js.call(object, function, arguments))
     }
 }

@@ -78,7 +78,6 @@ impl Executor for JobExecutor {
 struct PlannedChunk {
     index: usize,
     id: ChunkId,
-    words: Vec<String>,
 }
 
 /// The chunks that will run, checked before anything does.
@@ -99,9 +98,9 @@ impl Plan {
                 return Err(invalid(format!("Chunk {id} appears more than once in the job")));
             }
             if !completed.contains(&id.key()) {
-                let words = process::split(chunk.command.as_deref().unwrap_or_default());
-                let words = words.map_err(|error| invalid(format!("Chunk {id}: {error}")))?;
-                chunks.push(PlannedChunk { index, id, words });
+                let checked = process::check(chunk.command.as_deref().unwrap_or_default());
+                checked.map_err(|error| invalid(format!("Chunk {id}: {error}")))?;
+                chunks.push(PlannedChunk { index, id });
             }
         }
         Ok(Self { chunks })
@@ -214,7 +213,9 @@ impl Run<'_> {
             keep: true,
         };
         let output_file = self.job.chunks[chunk.index].output_file.as_deref();
-        let mut words = chunk.words.iter().cloned();
+        let mut words =
+            process::split(self.job.chunks[chunk.index].command.as_deref().unwrap_or_default())?
+                .into_iter();
         let job = WorkerJob {
             command: words.next().unwrap_or_default(),
             args: words.collect(),
