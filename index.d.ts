@@ -34,9 +34,9 @@ export interface WorkerResult {
   durationMs: number
   /** The name of the signal that ended it. */
   signal?: string
-  /** Where a worker elsewhere put the chunk's file. */
+  /** Where a worker elsewhere put the chunk's file. For adapters of workers elsewhere; nothing reads it yet. */
   outputUrl?: string
-  /** What the executor should make of a failure. */
+  /** What the executor should make of a failure. Nothing reads it yet. */
   retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
 }
 
@@ -143,7 +143,7 @@ export interface JobExecutionOptions {
   meta?: Record<string, any>
   /** Whether the chunks are left apart. Default `false`. */
   skipMerge?: boolean
-  /** Where the outputs of workers elsewhere are fetched from. */
+  /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
   storage?: ArtifactStorage
   /** How long work may take to end by itself once it was told to, in milliseconds. Default 5000. */
   killGraceMs?: number
@@ -205,14 +205,6 @@ export interface SyncOptions {
   rootDir: string
 }
 
-
-/**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
 /**
  * Joins videos with ffmpeg's concat demuxer, copying their streams.
@@ -301,7 +293,10 @@ export declare class JobManager {
    * be stored; what goes wrong later is in the record. The job keeps Node running until it ends.
    */
   submitJob(jobSpec: JobSpec, options?: JobExecutionOptions): Promise<string>
-  /** The record of a job, or undefined. While the job runs it may be behind by 100 ms. */
+  /**
+   * The record of a job, or undefined. While the job runs it may be behind, by 100 ms for small
+   * jobs and by ten times as long as a save takes for large ones.
+   */
   getJob(id: string): Promise<JobStatus | undefined>
   /** The records of all jobs. */
   listJobs(): Promise<Array<JobStatus>>

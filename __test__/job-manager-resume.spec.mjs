@@ -195,7 +195,7 @@ describe('resumeJob', () => {
 })
 
 describe('the files of chunks that are done', () => {
-  /** Three chunks, each writing its file and a line into `runs`; the second waits for the file `go`, while there is a folder. */
+  /** Three chunks, each writing its file and a line into `runs`; the second waits for `go`, as long as there is a folder. */
   async function rendered({ writes = true } = {}) {
     const jobDir = tempFolder()
     const command = (id) => {

@@ -89,7 +89,7 @@ describe('an abort', () => {
   it('waits for a descendant that takes its time to end', async (context) => {
     const mark = processMark(context)
     const control = new AbortController()
-    const slow = `trap 'trap "" TERM; sleep 0.6; exit' TERM; echo up; while :; do sleep 0.05; done`
+    const slow = `trap 'trap "" TERM; sleep 0.6; exit' TERM; echo up; exec >/dev/null 2>&1; while :; do sleep 0.05; done`
     const onStdout = () => control.abort()
     const job = { signal: control.signal, env: { ...mark.env, SLOW: slow }, onStdout }
     const started = performance.now()

@@ -31,7 +31,8 @@ describe('callbacks', () => {
     const dir = tempFolder()
     const go = join(dir, 'go')
     const onStdout = (data) => data.includes('first') && writeFileSync(go, '')
-    const { result } = await shell(`echo first; while [ -e '${dir}' ] && [ ! -e '${go}' ]; do sleep 0.01; done; echo second`, { onStdout })
+    const wait = `while [ -e '${dir}' ] && [ ! -e '${go}' ]; do sleep 0.01; done`
+    const { result } = await shell(`echo first; ${wait}; echo second`, { onStdout })
     expect(result.stdout).toBe('first\nsecond\n')
   })
 

@@ -49,6 +49,7 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   if (error) throw error
   if (status !== 0) throw new Error(`The addon could not be built.${linkerHint(env)}`)
 
+  withoutLoaderMarker(declarations)
   const file = newestAddon()
   const { size, mtimeMs } = statSync(join(root, file))
   // Cargo.lock is taken as it is now: a first build writes it.
@@ -59,6 +60,13 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
     `Built ${file} (${kind}, ${(size / 1e6).toFixed(1)} MB) in ${Math.round((Date.now() - started) / 1000)} s.`,
   )
   return true
+}
+
+/** Takes out what the generated loader exports and the package does not. */
+function withoutLoaderMarker(declarations) {
+  const path = join(root, declarations)
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(path, text.replace(/\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport declare const __napiBindingTarget: .*\n/, ''))
 }
 
 /** The environment in which cargo is found: rustup puts it where only a new login shell looks. */

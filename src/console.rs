@@ -7,7 +7,7 @@ use crate::Error;
 /// The console of the caller. The texts are part of the package's interface.
 pub trait Console: fmt::Debug {
     /// `console.log(text)`.
-    fn log(&self, text: &str);
+    fn log(&self, text: fmt::Arguments<'_>);
     /// `console.warn(text)`.
     fn warn(&self, text: &str);
     /// `console.warn(text, message)`.
@@ -37,8 +37,8 @@ pub(crate) mod testing {
     }
 
     impl Console for Recorder {
-        fn log(&self, text: &str) {
-            self.push(text.to_owned());
+        fn log(&self, text: fmt::Arguments<'_>) {
+            self.push(text.to_string());
         }
         fn warn(&self, text: &str) {
             self.push(format!("warn: {text}"));

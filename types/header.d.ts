@@ -34,9 +34,9 @@ export interface WorkerResult {
   durationMs: number
   /** The name of the signal that ended it. */
   signal?: string
-  /** Where a worker elsewhere put the chunk's file. */
+  /** Where a worker elsewhere put the chunk's file. For adapters of workers elsewhere; nothing reads it yet. */
   outputUrl?: string
-  /** What the executor should make of a failure. */
+  /** What the executor should make of a failure. Nothing reads it yet. */
   retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
 }
 
@@ -143,7 +143,7 @@ export interface JobExecutionOptions {
   meta?: Record<string, any>
   /** Whether the chunks are left apart. Default `false`. */
   skipMerge?: boolean
-  /** Where the outputs of workers elsewhere are fetched from. */
+  /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
   storage?: ArtifactStorage
   /** How long work may take to end by itself once it was told to, in milliseconds. Default 5000. */
   killGraceMs?: number

@@ -26,8 +26,7 @@ export function traces(scenario) {
   let calls = { onProgress: 0, onChunkComplete: 0 }
   const failing = (name) => fault?.name === name && ++calls[name] === fault.at
 
-  for (const [index, { id, attempts }] of queue.entries()) {
-    const last = index === queue.length - 1
+  for (const { id, attempts } of queue) {
     const completed = () => ['log', `[Worker 1] Chunk ${id} completed (${count}/${total})`]
     for (let attempt = 1; ; attempt += 1) {
       log(`[Worker 1] Starting chunk ${id} (Attempt ${attempt}/${retries + 1})...`)

@@ -13,7 +13,7 @@ use super::{
     value::{JsResult, Value},
 };
 use crate::{
-    Result,
+    Error, Result,
     model::{ChunkId, OutputSink, WorkerResult},
     orchestrator::{FailureSlot, JobObserver, OutputStream},
 };
@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Listeners {
     realm: Rc<Realm>,
     failure: FailureSlot,
+    /// Whether one of them has failed. None is called any more then.
+    failed: Cell<bool>,
     /// Promises that functions have returned and that are not settled.
     pending: Cell<usize>,
     settled: Notify,
@@ -34,26 +36,25 @@ impl Listeners {
         Rc::new(Self {
             realm: Rc::clone(realm),
             failure,
+            failed: Cell::new(false),
             pending: Cell::new(0),
             settled: Notify::new(),
         })
     }
 
-    /// Calls `function`; gives whether it threw.
+    /// Calls `function`; gives whether it did not throw.
     pub(super) fn call(self: &Rc<Self>, this: Value, function: Value, arguments: &[Value]) -> bool {
-        let called = self
-            .realm
-            .state
-            .js
-            .call(this, function, arguments)
-            .and_then(|answer| self.watch(answer));
-        match called {
-            Ok(()) => false,
-            Err(thrown) => {
-                self.failure.fail(self.realm.foreign(thrown.0));
-                true
-            }
+        if self.failed.get() {
+            return false;
         }
+        let js = self.realm.state.js;
+        let called = js.call(this, function, arguments).and_then(|answer| self.watch(answer));
+        called.map_err(|thrown| self.fail(self.realm.foreign(thrown.0))).is_ok()
+    }
+
+    fn fail(&self, error: Error) {
+        self.failed.set(true);
+        self.failure.fail(error);
     }
 
     fn watch(self: &Rc<Self>, answer: Value) -> JsResult<()> {
@@ -64,7 +65,7 @@ impl Listeners {
         let listeners = Rc::clone(self);
         self.realm.then(answer, move |_, outcome| {
             if let Err(reason) = outcome {
-                listeners.failure.fail(listeners.realm.foreign(reason));
+                listeners.fail(listeners.realm.foreign(reason));
             }
             listeners.pending.set(listeners.pending.get() - 1);
             listeners.settled.notify_waiters();
@@ -111,13 +112,13 @@ impl JobCallbacks {
     /// and we hear of it. One that is still at work is not waited for. Gives whether none has failed meanwhile.
     async fn turn(&self) -> bool {
         let listeners = &self.listeners;
-        if listeners.pending.get() == 0 || listeners.failure.is_failed() {
-            return true;
+        if listeners.pending.get() == 0 || listeners.failed.get() {
+            return !listeners.failed.get();
         }
         if let Ok(turn) = listeners.realm.settle(listeners.realm.state.js.undefined(), |_, _| ()) {
             turn.await;
         }
-        !listeners.failure.is_failed()
+        !listeners.failed.get()
     }
 
     async fn call_chunk_complete(
@@ -162,10 +163,7 @@ impl JobObserver for JobCallbacks {
             let (listeners, js) = (&self.listeners, self.listeners.realm.state.js);
             #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
             let numbers = [js.number(done as f64), js.number(total as f64)];
-            if listeners.call(self.options.get(), function.get(), &numbers) {
-                return false;
-            }
-            self.turn().await
+            listeners.call(self.options.get(), function.get(), &numbers) && self.turn().await
         }
         .boxed_local()
     }
@@ -178,7 +176,7 @@ impl JobObserver for JobCallbacks {
         async move {
             let Some(function) = &self.on_chunk_complete else { return true };
             let heard = self.call_chunk_complete(function, id, result).await;
-            heard.map_err(|error| self.listeners.failure.fail(error)).is_ok()
+            heard.map_err(|error| self.listeners.fail(error)).is_ok()
         }
         .boxed_local()
     }

@@ -135,7 +135,8 @@ impl Realm {
     fn attach(&self, value: Value, fulfilled: Value, rejected: Value) -> JsResult<()> {
         let js = self.state.js;
         let promise = if js.is_promise(value) { value } else { self.resolve(value)? };
-        js.call(promise, js.get(promise, c"then")?, &[fulfilled, rejected]).map(drop)
+        // The built-in one: a `then` of the promise's own could call several times, or attach and throw.
+        js.call(promise, self.promise_then(), &[fulfilled, rejected]).map(drop)
     }
 
     fn resolve(&self, value: Value) -> JsResult {
@@ -182,7 +183,7 @@ type Listener = Box<dyn FnOnce(&State, Result<Value, Value>)>;
 /// Pairs of functions for `then`, used again and again: making a function costs more than calling one. There are as
 /// many as promises were ever awaited at once.
 #[derive(Default)]
-pub(super) struct Listeners {
+pub(super) struct ListenerPool {
     free: RefCell<Vec<Rc<Pair>>>,
 }
 
@@ -197,7 +198,7 @@ struct Slot {
     pair: Cell<*const Pair>,
 }
 
-impl Listeners {
+impl ListenerPool {
     fn take(&self, state: &State) -> JsResult<Rc<Pair>> {
         if let Some(pair) = self.free.borrow_mut().pop() {
             return Ok(pair);

@@ -4,7 +4,12 @@
 //! Node-API knows only the main context, so the loader passes the caller's `globalThis` in, and an object keeps the
 //! realm it was made in.
 
-use std::{ffi::CStr, fmt, rc::Rc};
+use std::{
+    cell::RefCell,
+    ffi::CStr,
+    fmt::{self, Write},
+    rc::Rc,
+};
 
 use super::{
     reference::JsRef,
@@ -35,8 +40,10 @@ const clone = (value, seen = new Map()) => {
   }
   return copy;
 };
+const { then } = Promise.prototype;
 const present = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 return {
+  then,
   clone: (value) => clone(value),
   log: (text) => { console.log(text); },
   context: (chunks, cwd, meta, jobDefUrl, signal, onStdout, onStderr) => ({
@@ -55,7 +62,7 @@ return {
       onStdout: onStdout && ((data) => onStdout(chunk.id, data)),
       onStderr: onStderr && ((data) => onStderr(chunk.id, data)),
     });
-    Promise.resolve(answer).then(fulfilled, rejected);
+    then.call(Promise.resolve(answer), fulfilled, rejected);
   },
   command: (command, args, cwd, signal) => ({ command, args, cwd, env: process.env, signal }),
   plainCommand: (command, args) => ({ command, args }),
@@ -72,7 +79,7 @@ return {
     error: record.error, metrics: record.metrics && { totalDurationMs: record.metrics.totalDurationMs },
     meta: record.meta && { jobDefUrl: record.meta.jobDefUrl }, outputs: record.outputs,
     logs: Array.isArray(record.logs)
-      ? record.logs.map(({ chunkId, durationMs, stdout, stderr }) => ({ chunkId, durationMs, stdout, stderr }))
+      ? record.logs.filter(Boolean).map(({ chunkId, durationMs, stdout, stderr }) => ({ chunkId, durationMs, stdout, stderr }))
       : undefined,
   }),
   inner: (record, name, fields) => ({ ...record[name], ...fields }),
@@ -80,6 +87,22 @@ return {
   rope: () => {
     let text = '';
     return { add: (piece) => { text += piece; }, text: () => text };
+  },
+  chunks: (list) => {
+    const ids = new Float64Array(list.length);
+    const commands = [];
+    const files = [];
+    for (let index = 0; index < list.length; index += 1) {
+      const chunk = list[index];
+      if (typeof chunk !== 'object' || chunk === null) return undefined;
+      const { id, command, outputFile } = chunk;
+      if (typeof id !== 'number' || typeof command !== 'string') return undefined;
+      ids[index] = id;
+      commands.push(command);
+      if (typeof outputFile === 'string') files.push(outputFile);
+      else if (outputFile !== undefined) return undefined;
+    }
+    return { ids, commands: commands.join('\0'), files: files.join('\0'), named: files.length };
   },
   copyList: (list) => Array.from(list),
   replace: (object, name, value) => ({ ...object, [name]: value }),
@@ -97,6 +120,8 @@ pub(super) struct Realm {
     /// The glue of every chunk.
     log: JsRef,
     run: JsRef,
+    then: JsRef,
+    line: RefCell<String>,
     /// `process.env` of the main thread, whose content is that of the process itself.
     own_environment: Option<JsRef>,
 }
@@ -126,6 +151,8 @@ impl Realm {
             parse: JsRef::new(state, js.get(json, c"parse")?)?,
             log: JsRef::new(state, js.get(glue, c"log")?)?,
             run: JsRef::new(state, js.get(glue, c"run")?)?,
+            then: JsRef::new(state, js.get(glue, c"then")?)?,
+            line: RefCell::default(),
             glue: JsRef::new(state, glue)?,
             own_environment,
         }))
@@ -134,6 +161,11 @@ impl Realm {
     /// `globalThis`.
     pub(super) fn global(&self) -> Value {
         self.global.get()
+    }
+
+    /// `Promise.prototype.then`, as it was when the package was loaded.
+    pub(super) fn promise_then(&self) -> Value {
+        self.then.get()
     }
 
     /// Calls one of the [`GLUE`] functions.
@@ -221,10 +253,17 @@ fn separator(words: &[&str]) -> &'static str {
 pub(super) struct RealmConsole(pub(super) Rc<Realm>);
 
 impl Console for RealmConsole {
-    fn log(&self, text: &str) {
+    fn log(&self, text: fmt::Arguments<'_>) {
         let js = self.0.state.js;
+        // Two lines per chunk: they are put together in the same place.
+        let mut line = self.0.line.take();
+        line.clear();
+        // Writing to a string does not fail.
+        let _ = line.write_fmt(text);
+        let value = js.string(&line);
+        self.0.line.replace(line);
         // The console is looked up on every call, so that spies see it. One that throws is not worth a job.
-        drop(js.call(js.undefined(), self.0.log.get(), &[js.string(text)]));
+        drop(js.call(js.undefined(), self.0.log.get(), &[value]));
     }
 
     fn warn(&self, text: &str) {

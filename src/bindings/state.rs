@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     ffi::c_void,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,7 +16,7 @@ use napi::sys;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
-    hub::Hub, pristine::Pristine, promise::Listeners, realm::Realm, turn::Turn, value::Js,
+    hub::Hub, pristine::Pristine, promise::ListenerPool, realm::Realm, turn::Turn, value::Js,
 };
 use crate::{orchestrator::LocalSpawner, process::Supervisor};
 
@@ -35,7 +35,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 thread_local! {
-    static STATES: RefCell<HashMap<sys::napi_env, Rc<State>>> = RefCell::default();
+    /// One, or a few where a test runner loads the addon several times: looked up for every callback.
+    static STATES: RefCell<Vec<Rc<State>>> = RefCell::default();
 }
 
 /// One JavaScript environment: the main thread's, or a worker thread's.
@@ -47,7 +48,7 @@ pub(super) struct State {
     /// Whether the environment still exists.
     pub(super) alive: Rc<Cell<bool>>,
     pub(super) pristine: Pristine,
-    pub(super) listeners: Listeners,
+    pub(super) listeners: ListenerPool,
     pub(super) turn: Turn,
     realm: RefCell<Option<Rc<Realm>>>,
     runtime: Handle,
@@ -67,7 +68,7 @@ impl State {
 
     /// The state of an environment, if it has one and still exists.
     pub(super) fn existing(js: Js) -> Option<Rc<Self>> {
-        STATES.with_borrow(|states| states.get(&js.0).cloned())
+        STATES.with_borrow(|states| states.iter().find(|state| state.js == js).cloned())
     }
 
     fn create(js: Js) -> Rc<Self> {
@@ -77,7 +78,7 @@ impl State {
             supervisor: Arc::default(),
             alive: Rc::new(Cell::new(true)),
             pristine: Pristine::default(),
-            listeners: Listeners::default(),
+            listeners: ListenerPool::default(),
             turn: Turn::new(js),
             realm: RefCell::default(),
             runtime: RUNTIME.handle().clone(),
@@ -85,7 +86,7 @@ impl State {
             entered: Cell::new(false),
             pending: Cell::new(0),
         });
-        STATES.with_borrow_mut(|states| states.insert(js.0, Rc::clone(&state)));
+        STATES.with_borrow_mut(|states| states.push(Rc::clone(&state)));
         // After the hub was opened: hooks run in reverse order, and this one has to close the hub's function before
         // Node does.
         // SAFETY: called on the thread of the environment; the hook only uses the pointer as a key.
@@ -187,7 +188,9 @@ fn schedule(hub: &Hub, key: usize, runnable: Runnable) {
     if hub.is_here() {
         // At the end of a thread there is no state any more, and the hub knows it.
         let here = STATES
-            .try_with(|states| states.borrow().get(&(key as sys::napi_env)).cloned())
+            .try_with(|states| {
+                states.borrow().iter().find(|state| state.js.0 as usize == key).cloned()
+            })
             .ok()
             .flatten();
         if let Some(state) = here.filter(|state| state.entered.get()) {
@@ -200,10 +203,14 @@ fn schedule(hub: &Hub, key: usize, runnable: Runnable) {
 
 /// Ends everything of an environment that is about to go.
 unsafe extern "C" fn end(env: *mut c_void) {
-    let Some(state) = STATES.with_borrow_mut(|states| states.remove(&env.cast())) else { return };
+    let js = Js(env.cast());
+    let Some(state) = State::existing(js) else { return };
+    STATES.with_borrow_mut(|states| states.retain(|state| state.js != js));
     state.alive.set(false);
     state.hub.close();
     state.supervisor.shutdown();
+    // State and realm hold each other.
+    drop(state.realm.borrow_mut().take());
     // Futures that were ready hold values of the environment: they are forgotten, like those that wait.
     std::mem::forget(std::mem::take(&mut *state.ready.borrow_mut()));
 }

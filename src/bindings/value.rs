@@ -180,6 +180,32 @@ impl Js {
         get!(self, napi_get_array_length(array.0), 0)
     }
 
+    /// The numbers of a `Float64Array`.
+    pub(super) fn as_numbers(self, array: Value) -> Option<Vec<f64>> {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        let (buffer, offset) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: called on the thread of the environment, with live out pointers or null for what is not asked for.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.0,
+                array.0,
+                &raw mut kind,
+                &raw mut length,
+                &raw mut data,
+                buffer,
+                offset,
+            )
+        };
+        if status != sys::Status::napi_ok || kind != sys::TypedarrayType::float64_array {
+            return None;
+        }
+        if length == 0 {
+            return Some(Vec::new());
+        }
+        // SAFETY: Node-API gave the address and the length of the array, which nobody changes meanwhile.
+        Some(unsafe { std::slice::from_raw_parts(data.cast::<f64>(), length) }.to_vec())
+    }
+
     /// The enumerable string keys of an object, as an array.
     pub(super) fn keys(self, object: Value) -> JsResult {
         get!(self, napi_get_property_names(object.0), ptr::null_mut()).map(Value)

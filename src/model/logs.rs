@@ -15,6 +15,7 @@ pub struct LogEntry {
     pub chunk_id: Option<ChunkId>,
     /// How long the chunk took, in milliseconds.
     pub duration_ms: f64,
+    size: usize,
     // Escaping megabytes of output belongs to the thread that writes, not to the one that reports.
     text: LazyText,
 }
@@ -22,6 +23,7 @@ pub struct LogEntry {
 impl LogEntry {
     /// The entry for a chunk that ended.
     pub fn new(chunk_id: ChunkId, duration_ms: f64, stdout: Text, stderr: Text) -> Self {
+        let size = stdout.as_str().len() + stderr.as_str().len();
         let text = move || {
             format!(
                 r#"{{"chunkId":{chunk_id},"durationMs":{},"stdout":{},"stderr":{}}}"#,
@@ -31,13 +33,14 @@ impl LogEntry {
             )
             .into_boxed_str()
         };
-        Self { chunk_id: Some(chunk_id), duration_ms, text: LazyLock::new(Box::new(text)) }
+        Self { chunk_id: Some(chunk_id), duration_ms, size, text: LazyLock::new(Box::new(text)) }
     }
 
     /// An entry whose JSON text is known, such as one read from a file.
     pub fn from_json(chunk_id: Option<ChunkId>, duration_ms: f64, text: Box<str>) -> Self {
+        let size = text.len();
         let text: LazyText = LazyLock::new(Box::new(move || text));
-        Self { chunk_id, duration_ms, text }
+        Self { chunk_id, duration_ms, size, text }
     }
 
     /// The entry as JSON, on one line. May take long the first time.
@@ -61,12 +64,18 @@ impl fmt::Debug for LogEntry {
 pub struct Logs {
     entries: Arc<Mutex<Vec<Arc<LogEntry>>>>,
     len: usize,
+    size: usize,
 }
 
 impl Logs {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many bytes of output they hold.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// Whether there is no entry.
@@ -79,8 +88,9 @@ impl Logs {
         {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             if entries.len() == self.len {
-                entries.push(Arc::new(entry));
                 self.len += 1;
+                self.size += entry.size;
+                entries.push(Arc::new(entry));
                 return;
             }
         }
@@ -117,7 +127,8 @@ impl Logs {
 impl FromIterator<Arc<LogEntry>> for Logs {
     fn from_iter<I: IntoIterator<Item = Arc<LogEntry>>>(iter: I) -> Self {
         let entries: Vec<_> = iter.into_iter().collect();
-        Self { len: entries.len(), entries: Arc::new(Mutex::new(entries)) }
+        let size = entries.iter().map(|entry| entry.size).sum();
+        Self { len: entries.len(), size, entries: Arc::new(Mutex::new(entries)) }
     }
 }
 

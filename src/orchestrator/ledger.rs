@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{FailureSlot, LocalSpawner};
 use crate::{Result, error::millis, model::JobStatus, repository::JobRepository};
@@ -29,7 +30,7 @@ pub(super) struct Ledger {
     /// A save is on its way for changes that may be behind.
     scheduled: Cell<bool>,
     last_write: Cell<(Instant, Duration)>,
-    closed: Cell<bool>,
+    closed: CancellationToken,
 }
 
 impl Ledger {
@@ -44,7 +45,7 @@ impl Ledger {
             written: Notify::new(),
             scheduled: Cell::new(false),
             last_write: Cell::new((Instant::now(), Duration::ZERO)),
-            closed: Cell::new(false),
+            closed: CancellationToken::new(),
         })
     }
 
@@ -55,7 +56,7 @@ impl Ledger {
 
     /// Changes the record. Nothing happens once the ledger is closed: what was left behind by an abort may still call.
     pub(super) fn apply(&self, change: impl FnOnce(&mut JobStatus)) {
-        if self.closed.get() {
+        if self.closed.is_cancelled() {
             return;
         }
         let mut status = self.status.borrow_mut();
@@ -64,9 +65,9 @@ impl Ledger {
         self.changed.set(self.changed.get() + 1);
     }
 
-    /// No more changes.
+    /// No more changes, and no more saves of those that were made.
     pub(super) fn close(&self) {
-        self.closed.set(true);
+        self.closed.cancel();
     }
 
     /// Waits until everything applied so far is stored.
@@ -101,9 +102,12 @@ impl Ledger {
             let (last, took) = self.last_write.get();
             let due = last + pace.max(took * WRITING_SHARE);
             spawner.spawn(Box::pin(async move {
-                tokio::time::sleep_until(due.into()).await;
+                let is_due =
+                    ledger.closed.run_until_cancelled(tokio::time::sleep_until(due.into())).await;
                 ledger.scheduled.set(false);
-                if let Err(error) = ledger.save().await {
+                if is_due.is_some()
+                    && let Err(error) = ledger.save().await
+                {
                     failure.fail(error);
                 }
             }));

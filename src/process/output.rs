@@ -1,5 +1,10 @@
 //! Hears a child out: bounded memory, back pressure, no character cut in two.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::MAX_OUTPUT;
@@ -14,6 +19,8 @@ pub(super) struct Capture {
     bytes: Vec<u8>,
     kept_from: usize,
     overflowed: bool,
+    /// Whether the reader waits for its sink just now.
+    pub(super) held_up: Arc<AtomicBool>,
 }
 
 impl Capture {
@@ -63,7 +70,9 @@ impl Capture {
         let fresh = &self.bytes[self.kept_from..];
         let end = if all { fresh.len() } else { fresh.len() - incomplete_tail(fresh) };
         if end > 0 {
+            self.held_up.store(true, Relaxed);
             sink.write(&fresh[..end]).await;
+            self.held_up.store(false, Relaxed);
         }
         self.kept_from += end;
         if !target.keep {

@@ -2,13 +2,18 @@
 
 use std::{
     collections::HashSet,
+    convert::Infallible,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
+use futures_util::{FutureExt, future::FusedFuture};
 use tokio::{process::Child, time};
 use tokio_util::sync::CancellationToken;
 
@@ -50,18 +55,31 @@ impl Supervisor {
         let child = spawn(&command).map_err(|source| spawn_error(source, &command))?;
         let mut running = Running::new(&self, child);
         let mut captures = <[Capture; 2]>::default();
-        match self.hear_out(&mut running.child, &command, &mut captures).await {
-            Ok(status) => {
-                running.over = true;
-                let [stdout, stderr] = captures.map(Capture::into_text);
-                let (code, signal) = (status.code().unwrap_or(-1), platform::signal_name(status));
-                Ok(Exit { code, signal, stdout, stderr, duration: started.elapsed() })
+        let held_up = captures.each_ref().map(|capture| Arc::clone(&capture.held_up));
+        let ended = {
+            let streams = read_streams(&mut running.child, &command, &mut captures);
+            let mut streams = pin!(streams.fuse());
+            let ended =
+                self.hear_out(&mut running.child, &command, streams.as_mut(), &held_up).await;
+            if ended.is_err() {
+                // It is still heard out while it ends: a closed pipe would kill what cleans up.
+                let drain = async {
+                    drop(streams.await);
+                    std::future::pending::<Infallible>().await
+                };
+                tokio::select! {
+                    biased;
+                    gone = running.terminate(&command) => gone?,
+                    never = drain => match never {},
+                }
             }
-            Err(error) => {
-                running.terminate(&command).await?;
-                Err(error)
-            }
-        }
+            ended
+        };
+        let status = ended?;
+        running.over = true;
+        let [stdout, stderr] = captures.map(Capture::into_text);
+        let (code, signal) = (status.code().unwrap_or(-1), platform::signal_name(status));
+        Ok(Exit { code, signal, stdout, stderr, duration: started.elapsed() })
     }
 
     /// Ends all children without waiting for it: their groups are told to end before this returns, and are killed
@@ -72,28 +90,29 @@ impl Supervisor {
         running.iter().for_each(Group::terminate);
     }
 
+    /// Waits for the child's end and that of its output.
     async fn hear_out(
         &self,
         child: &mut Child,
         command: &Command,
-        captures: &mut [Capture; 2],
+        mut streams: Pin<&mut impl FusedFuture<Output = Result<(), Error>>>,
+        held_up: &[Arc<AtomicBool>; 2],
     ) -> Result<ExitStatus, Error> {
-        let streams = read_streams(child, command, captures);
         let work = async {
-            let mut streams = pin!(streams);
-            let mut all_read = false;
             let status = loop {
                 tokio::select! {
                     biased;
-                    end = &mut streams, if !all_read => {
-                        end?;
-                        all_read = true;
-                    }
+                    end = &mut streams, if !streams.is_terminated() => end?,
                     status = child.wait() => break status,
                 }
             };
-            if !all_read && let Ok(end) = time::timeout(OUTPUT_GRACE, streams).await {
-                end?;
+            while !streams.is_terminated() {
+                match time::timeout(OUTPUT_GRACE, &mut streams).await {
+                    Ok(end) => end?,
+                    // The time that somebody takes to hear the output is not the child's.
+                    Err(_) if held_up.iter().any(|held_up| held_up.load(Relaxed)) => {}
+                    Err(_) => break,
+                }
             }
             status.map_err(|source| Error::Wait { source, program: command.program.clone() })
         };

@@ -23,7 +23,8 @@ pub(crate) enum Durability {
 /// crash is used again by the next write. A lock on it keeps writers of other processes apart.
 ///
 /// # Errors
-/// With the name of the system call that failed and the path of the target. The target is then as it was before.
+/// With the name of the system call that failed and the path of the target. The target is then as it was before, but
+/// where only the folder could not be synced.
 pub(crate) fn replace(
     path: &Path,
     durability: Durability,
@@ -60,6 +61,12 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// Removes what a crash has left beside `path`.
+pub(crate) fn remove_stray(path: &Path) {
+    // Best effort: the next write would use it again.
+    drop(std::fs::remove_file(temporary_path(path)));
+}
+
 /// `.name.tmp` beside `name`: hidden from those who list the folder for `*.json`.
 fn temporary_path(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
@@ -82,11 +89,9 @@ fn open_locked(path: &Path, temporary: &Path) -> Result<File, SystemError> {
             }
             opened => opened.map_err(failed("open"))?,
         };
-        match file.lock() {
-            Ok(()) => {}
-            // A file system without locks: writers of other processes are not kept apart there.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(file),
-            Err(error) => return Err(failed("flock")(error)),
+        // On a file system without locks writers of other processes are not kept apart.
+        if file.lock().is_err() {
+            return Ok(file);
         }
         if is_same(&file, temporary).map_err(failed("stat"))? {
             return Ok(file);

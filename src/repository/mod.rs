@@ -43,7 +43,7 @@ pub trait JobRepository: fmt::Debug {
     /// The record of a job.
     fn get<'a>(&'a self, id: &'a str) -> LocalBoxFuture<'a, Result<Option<JobStatus>>>;
 
-    /// All records, the oldest job first.
+    /// All records.
     fn list(&self) -> LocalBoxFuture<'_, Result<Vec<JobStatus>>>;
 
     /// Removes a record.

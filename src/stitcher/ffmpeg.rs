@@ -57,7 +57,8 @@ impl FfmpegStitcher {
         }
         let local = self.adapter.is_local();
         let inputs = job.inputs.clone();
-        let list = task::blocking(move || prepare(&inputs, local)).await?;
+        let folder = self.temporary_folder();
+        let list = task::blocking(move || prepare(&folder, &inputs, local)).await?;
         if !local {
             return self.concat(&list, job.output.clone(), &job, Vec::new()).await;
         }
@@ -103,6 +104,13 @@ impl FfmpegStitcher {
         Err(Error::Ffmpeg { code, stderr }.into())
     }
 
+    /// The folder for temporary files, as Node's `os.tmpdir()` finds it.
+    fn temporary_folder(&self) -> PathBuf {
+        let environment = self.environment.snapshot();
+        let named = ["TMPDIR", "TMP", "TEMP"].into_iter().find_map(|name| environment.get(name));
+        named.map_or_else(std::env::temp_dir, PathBuf::from)
+    }
+
     fn program(&self) -> String {
         let from_environment = || {
             let environment = self.environment.snapshot();
@@ -123,12 +131,12 @@ impl VideoStitcher for FfmpegStitcher {
     }
 }
 
-fn prepare(inputs: &[String], look: bool) -> Result<ConcatList, Error> {
+fn prepare(folder: &Path, inputs: &[String], look: bool) -> Result<ConcatList, Error> {
     let inputs: Vec<PathBuf> = inputs.iter().map(|input| absolute(input)).collect();
     if look {
         inputs.iter().try_for_each(|input| check(input))?;
     }
-    ConcatList::write(&std::env::temp_dir(), &inputs)
+    ConcatList::write(folder, &inputs)
 }
 
 /// Whether there is a file with something in it that can be read.

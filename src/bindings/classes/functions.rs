@@ -20,7 +20,7 @@ pub const INFRASTRUCTURE_VERSION: &str = crate::VERSION;
 /// Prints `Infrastructure initialized`.
 #[napi]
 pub fn init_infrastructure(env: &Env) {
-    RealmConsole(realm(env)).log("Infrastructure initialized");
+    RealmConsole(realm(env)).log(format_args!("Infrastructure initialized"));
 }
 
 /// Sets every dependency of `packages/*` below `rootDir` on another package of the workspace to `^` and that package's

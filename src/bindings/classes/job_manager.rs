@@ -81,12 +81,7 @@ impl JobManager {
         options: Unknown<'env>,
     ) -> Unknown<'env> {
         answer(&self.realm, |realm| {
-            let mut object = argument(&job_spec);
-            if self.repository.is_memory() && realm.state.js.is_object(object) {
-                // Nothing else would keep the record from changing with its owner's object.
-                object = realm.caught(realm.glue(c"clone", &[object]))?;
-            }
-            let spec = realm.read_spec(object, "jobSpec")?;
+            let spec = realm.read_spec(argument(&job_spec), "jobSpec")?;
             let options = realm.read_options(argument(&options), false)?;
             let core = self.core.clone();
             let work = async move { core.submit_job(spec, options).await };
@@ -94,7 +89,8 @@ impl JobManager {
         })
     }
 
-    /// The record of a job, or undefined. While the job runs it may be behind by 100 ms.
+    /// The record of a job, or undefined. While the job runs it may be behind, by 100 ms for small
+    /// jobs and by ten times as long as a save takes for large ones.
     #[napi(
         enumerable = false,
         ts_args_type = "id: string",

@@ -16,6 +16,8 @@ pub(in super::super) struct JsSpec {
     /// The chunks as they were when the job was given; the owner may go on with his array.
     chunks: JsRef,
     json: OnceCell<Arc<str>>,
+    /// A deep copy of the object, made when it is first asked for.
+    copy: OnceCell<Rc<dyn SpecSource>>,
 }
 
 impl SpecSource for JsSpec {
@@ -69,18 +71,22 @@ impl Realm {
     fn spec_with(self: &Rc<Self>, job: Value, list: Value, path: &str) -> Result<JobSpec> {
         let js = self.state.js;
         let list = self.caught(self.glue(c"copyList", &[list]))?;
-        let length = self.caught(js.len(list))?;
-        let chunks = (0..length)
-            .map(|index| js.scope(|| self.read_chunk(list, index, path)))
-            .collect::<Result<_>>()?;
+        let chunks = match self.read_chunks(list)? {
+            Some(chunks) => chunks,
+            // Something is odd: find out what, one by one.
+            None => (0..self.caught(js.len(list))?)
+                .map(|index| js.scope(|| self.read_chunk(list, index, path)))
+                .collect::<Result<_>>()?,
+        };
         let source = JsSpec {
             realm: Rc::clone(self),
             object: self.caught(JsRef::new(&self.state, job))?,
             chunks: self.caught(JsRef::new(&self.state, list))?,
             json: OnceCell::new(),
+            copy: OnceCell::new(),
         };
         Ok(JobSpec {
-            chunks,
+            chunks: chunks.into(),
             merge_command: self.caught(super::optional_string(
                 js,
                 job,
@@ -91,6 +97,34 @@ impl Realm {
             assets_uploaded: false,
             source: Rc::new(source),
         })
+    }
+
+    /// Reads chunks that are as they should be, all with a few calls: one by one they take ten.
+    fn read_chunks(&self, list: Value) -> Result<Option<Vec<Chunk>>> {
+        let js = self.state.js;
+        let view = self.caught(self.glue(c"chunks", &[list]))?;
+        if js.is_nothing(view) {
+            return Ok(None);
+        }
+        let get = |name| self.caught(js.get(view, name));
+        let text = |name| -> Result<String> { Ok(js.as_string(get(name)?).unwrap_or_default()) };
+        let (commands, files) = (text(c"commands")?, text(c"files")?);
+        let ids = js.as_numbers(get(c"ids")?).unwrap_or_default();
+        let commands: Vec<&str> = commands.split('\0').collect();
+        let named = self.caught(js.to_number(get(c"named")?))?;
+        let files: Vec<&str> = if named > 0.0 { files.split('\0').collect() } else { Vec::new() };
+        // A name with a NUL in it looks like two.
+        let fits = commands.len() == ids.len() && (files.is_empty() || files.len() == ids.len());
+        if !fits {
+            return Ok(None);
+        }
+        let mut files = files.into_iter();
+        let chunk = |(id, command): (f64, &str)| Chunk {
+            id: Some(ChunkId::new(id)),
+            command: Some(command.to_owned()),
+            output_file: files.next().map(str::to_owned),
+        };
+        Ok(Some(ids.into_iter().zip(commands).map(chunk).collect()))
     }
 
     fn read_chunk(&self, list: Value, index: u32, path: &str) -> Result<Chunk> {
@@ -126,6 +160,21 @@ impl Realm {
                 .caught(self.glue(c"replace", &[object, js.string("assetsUrl"), js.string(url)])),
             _ => Ok(object),
         }
+    }
+
+    /// A job that does not change with its owner's object.
+    pub(in super::super) fn spec_copy(self: &Rc<Self>, spec: &JobSpec) -> Result<JobSpec> {
+        let Some(source) = spec.source.as_any().downcast_ref::<JsSpec>() else {
+            return Ok(spec.clone());
+        };
+        if source.copy.get().is_none() {
+            let object = self.caught(self.glue(c"clone", &[source.object.get()]))?;
+            let copy = self.read_recorded_spec(object)?.source;
+            // Empty until now.
+            drop(source.copy.set(copy));
+        }
+        let copy = source.copy.get().map_or(&spec.source, |copy| copy);
+        Ok(JobSpec { source: Rc::clone(copy), ..spec.clone() })
     }
 
     /// The array of a job's chunks.

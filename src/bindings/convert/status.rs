@@ -9,8 +9,8 @@ use crate::{
     task,
 };
 
-/// Longer logs are written as JSON on another thread.
-const LOGS_ELSEWHERE_FROM: usize = 64;
+/// Logs of more bytes are written as JSON on another thread.
+const LOGS_ELSEWHERE_FROM: usize = 64 * 1024;
 
 impl Realm {
     /// The object of a record. What came from an object of the user's is on it as it was, the spec as the object that its
@@ -70,7 +70,7 @@ impl Realm {
             let logs = logs.clone();
             move || JsText::new(&logs.json().into())
         };
-        Ok(if logs.len() < LOGS_ELSEWHERE_FROM { text() } else { task::blocking(text).await })
+        Ok(if logs.size() < LOGS_ELSEWHERE_FROM { text() } else { task::blocking(text).await })
     }
 
     /// Reads a record that a user's repository gave. What is thin, odd or unknown in it stays as it is.

@@ -63,11 +63,6 @@ impl UserRepository {
         }
     }
 
-    /// Whether records stay in this process.
-    pub(in super::super) fn is_memory(&self) -> bool {
-        matches!(self.native, Native::Memory(_))
-    }
-
     /// `repository.get(id)` or `repository.list()`: whatever it gives.
     pub(in super::super) fn ask(
         &self,
@@ -158,7 +153,12 @@ impl MemoryRepository {
 
 impl JobRepository for MemoryRepository {
     fn save<'a>(&'a self, job: &'a JobStatus) -> LocalBoxFuture<'a, Result<()>> {
-        self.records.save(job)
+        async move {
+            // Files keep a job as text; here its owner may go on with his object.
+            let spec = job.spec.as_ref().map(|spec| self.realm.spec_copy(spec)).transpose()?;
+            self.records.save(&JobStatus { spec, ..job.clone() }).await
+        }
+        .boxed_local()
     }
 
     fn get<'a>(&'a self, id: &'a str) -> LocalBoxFuture<'a, Result<Option<JobStatus>>> {

@@ -19,6 +19,7 @@ use crate::{
     model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, WorkerJob, WorkerResult, json},
     process,
     stitcher::StitchJob,
+    task,
 };
 
 /// Runs jobs on one worker adapter.
@@ -37,12 +38,12 @@ impl JobExecutor {
     async fn run(&self, job: Rc<JobSpec>, options: JobExecutionOptions) -> Result<()> {
         let plan = Plan::new(&job, &options)?;
         let (console, folder) = (&*self.console, options.folder());
-        console.log(&format!(
+        console.log(format_args!(
             "Starting job execution with concurrency {}...",
             options.concurrency.asked
         ));
-        console.log(&format!("Job Directory: {folder}"));
-        console.log(&format!("Chunks: {}", job.chunks.len()));
+        console.log(format_args!("Job Directory: {folder}"));
+        console.log(format_args!("Chunks: {}", job.chunks.len()));
         if options.abort.is_aborted() {
             return Err(CrateError::Aborted);
         }
@@ -60,7 +61,9 @@ impl JobExecutor {
             done,
         };
         run.chunks().await?;
-        run.merge().await
+        run.merge().await?;
+        // What callbacks and repository failed with meanwhile.
+        options.failure.take().map_or(Ok(()), Err)
     }
 }
 
@@ -132,7 +135,8 @@ impl Run<'_> {
             (1..=workers).map(|number| self.worker(number)).collect();
         while workers.next().await.is_some() {}
         if let Some(observer) = &self.options.observer {
-            observer.settle().await;
+            // What is not settled by then belongs to an aborted job.
+            let _ = self.bounded(observer.settle()).await;
         }
         match self.options.failure.take() {
             Some(error) => Err(error),
@@ -161,8 +165,9 @@ impl Run<'_> {
                 return Err(CrateError::Aborted);
             }
             let of = json::display(tries);
-            self.console
-                .log(&format!("[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."));
+            self.console.log(format_args!(
+                "[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."
+            ));
             let error = match self.attempt(chunk).await {
                 Ok(result) => {
                     self.complete(worker, id, &result).await;
@@ -251,19 +256,28 @@ impl Run<'_> {
         let (done, total) = (self.done.get() + 1, self.job.chunks.len());
         self.done.set(done);
         let heard = match &self.options.observer {
-            Some(observer) => observer.chunk_done(id, result, done, total).await,
+            // Whoever hears of it may take his time, but not for ever after an abort.
+            Some(observer) => {
+                self.bounded(observer.chunk_done(id, result, done, total)).await.unwrap_or(false)
+            }
             None => true,
         };
         if heard {
-            self.console.log(&format!("[Worker {worker}] Chunk {id} completed ({done}/{total})"));
+            self.console
+                .log(format_args!("[Worker {worker}] Chunk {id} completed ({done}/{total})"));
         }
+    }
+
+    /// Waits for the caller's own code: until it is done, or until the grace after an abort.
+    async fn bounded<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        task::bounded(work, &self.options.abort.token, self.options.kill_grace).await
     }
 
     /// Joins the chunks, if there is a way to.
     async fn merge(&self) -> Result<()> {
         let options = self.options;
         if !options.merge {
-            self.console.log("Skipping merge step (disabled in options).");
+            self.console.log(format_args!("Skipping merge step (disabled in options)."));
             return Ok(());
         }
         // An empty string is no merge command in JavaScript, a blank one is a mistake.
@@ -274,7 +288,8 @@ impl Run<'_> {
                 self.run_merge_command(command, stitcher.is_some()).await
             }
             _ => {
-                self.console.log("Skipping merge step (no merge mechanism provided).");
+                self.console
+                    .log(format_args!("Skipping merge step (no merge mechanism provided)."));
                 return Ok(());
             }
         };
@@ -289,8 +304,9 @@ impl Run<'_> {
     }
 
     async fn stitch(&self, output: &str) -> Result<()> {
-        self.console
-            .log("All chunks completed. Starting merge step using dedicated VideoStitcher...");
+        self.console.log(format_args!(
+            "All chunks completed. Starting merge step using dedicated VideoStitcher..."
+        ));
         let Some(stitcher) = &self.options.stitcher else { return Ok(()) };
         let mut chunks: Vec<&Chunk> = self.job.chunks.iter().collect();
         let number = |chunk: &Chunk| chunk.id.map_or(f64::NAN, ChunkId::get);
@@ -310,12 +326,13 @@ impl Run<'_> {
             kill_grace: Some(self.options.kill_grace),
         };
         stitcher.stitch(job).await?;
-        self.console.log("Merge completed successfully via VideoStitcher.");
+        self.console.log(format_args!("Merge completed successfully via VideoStitcher."));
         Ok(())
     }
 
     async fn run_merge_command(&self, command: &str, stitcher_unused: bool) -> Result<()> {
-        self.console.log("All chunks completed. Starting merge step via mergeCommand...");
+        self.console
+            .log(format_args!("All chunks completed. Starting merge step via mergeCommand..."));
         if stitcher_unused {
             self.console.warn("Warning: stitcher provided but outputFile is missing. Falling back to mergeCommand.");
         }
@@ -336,7 +353,7 @@ impl Run<'_> {
             let (code, stderr) = (result.exit_code.to_string(), result.stderr.as_str().to_owned());
             return Err(Error::MergeExit { code, stderr }.into());
         }
-        self.console.log("Merge completed successfully.");
+        self.console.log(format_args!("Merge completed successfully."));
         Ok(())
     }
 }

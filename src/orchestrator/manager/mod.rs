@@ -7,10 +7,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     fmt,
+    panic::AssertUnwindSafe,
     rc::Rc,
 };
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use self::run::Run;
 use super::{AbortSource, Executor, JobExecutionOptions, ledger::now_ms};
 use crate::{
-    Result,
+    Error, Result,
     console::Console,
     model::{JobSpec, JobState, JobStatus, Logs},
     repository::{JobRepository, keyed_lock::KeyedLock},
@@ -57,7 +58,22 @@ struct RunningJob {
     abort: CancellationToken,
     /// What its owner wants it to be.
     wanted: Cell<Option<Stop>>,
+    /// The state it ended in, if that could be stored.
+    stored: Cell<Option<JobState>>,
     over: CancellationToken,
+}
+
+/// A job's place among the running ones, until this is dropped.
+struct Registered {
+    shared: Rc<Shared>,
+    job: Rc<RunningJob>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shared.running.borrow_mut().remove(&self.job.id);
+        self.job.over.cancel();
+    }
 }
 
 /// How an owner ends a running job.
@@ -156,7 +172,6 @@ impl JobManager {
         if status.state == Some(JobState::Paused) {
             let known = self.0.paused.borrow().get(id).cloned();
             let options = options(known)?;
-            self.0.paused.borrow_mut().remove(id);
             self.0.start(Run::resumed(id), options).await;
         }
         Ok(())
@@ -196,6 +211,7 @@ impl Shared {
             id: run.id().to_owned(),
             abort: abort.clone(),
             wanted: Cell::new(None),
+            stored: Cell::new(None),
             over: CancellationToken::new(),
         });
         self.running.borrow_mut().insert(job.id.clone(), Rc::clone(&job));
@@ -206,13 +222,24 @@ impl Shared {
             ..options
         };
         self.spawner.spawn(Box::pin(async move {
-            let over = job.over.clone().drop_guard();
-            let state = run.live(&shared, &job, options, begun).await;
-            if state == Some(JobState::Paused) {
-                shared.paused.borrow_mut().insert(job.id.clone(), submitted_with);
+            let running = Registered { shared: Rc::clone(&shared), job: Rc::clone(&job) };
+            let state =
+                AssertUnwindSafe(run.live(&shared, &job, options, begun)).catch_unwind().await;
+            let state = state.unwrap_or_else(|_| {
+                shared
+                    .console
+                    .failure(&format!("Unhandled error in job {}:", job.id), &Error::Panic);
+                None
+            });
+            job.stored.set(state);
+            match state {
+                Some(JobState::Paused) => {
+                    drop(shared.paused.borrow_mut().insert(job.id.clone(), submitted_with))
+                }
+                Some(_) => drop(shared.paused.borrow_mut().remove(&job.id)),
+                None => {}
             }
-            shared.running.borrow_mut().remove(&job.id);
-            drop(over);
+            drop(running);
         }));
         // An error means that the run ended before it began; its outcome is in the record.
         drop(has_begun.await);
@@ -225,14 +252,17 @@ impl Shared {
             job.wanted.set(Some(stop));
             job.abort.cancel();
             job.over.cancelled().await;
-            return Ok(());
+            if job.stored.get().is_some() {
+                return Ok(());
+            }
+            // How it ended could not be stored: try once more, and say so if that fails too.
         }
         let Some(mut status) = self.repository.get(id).await? else { return Ok(()) };
         if stop.applies_to(status.state) {
             status.state = Some(stop.state());
             status.updated_at = Some(now_ms());
             self.repository.save(&status).await?;
-            self.console.log(&format!("Job {id} {}", stop.state().as_str()));
+            self.console.log(format_args!("Job {id} {}", stop.state().as_str()));
             self.paused.borrow_mut().remove(id);
         }
         Ok(())

@@ -101,10 +101,7 @@ impl Run {
         if options.abort.is_aborted() {
             return Err(Error::Aborted);
         }
-        ledger.apply(|status| {
-            status.state = Some(JobState::Running);
-            status.error = None;
-        });
+        ledger.apply(|status| status.state = Some(JobState::Running));
         save_and_tell(ledger, begun).await?;
         options.job_def_url = ledger.read(|status| status.job_def_url.clone());
         if let (Some(folder), None) = (&options.job_dir, &options.job_def_url) {
@@ -218,7 +215,7 @@ impl Run {
         ledger.save().await?;
         ledger.close();
         if matches!(state, JobState::Paused | JobState::Cancelled) {
-            shared.console.log(&format!("Job {} {}", self.id, state.as_str()));
+            shared.console.log(format_args!("Job {} {}", self.id, state.as_str()));
         }
         Ok(true)
     }

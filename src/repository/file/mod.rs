@@ -182,6 +182,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn remove_if_there(path: &Path, durability: Durability) -> Result<(), Error> {
+    atomic::remove_stray(path);
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => {
