@@ -63,11 +63,9 @@ impl Hub {
                 wake: Wake::Never,
             }),
         });
-        // Never given back: the environment may call with it until the process ends. One per environment.
-        let context = Arc::into_raw(Arc::clone(&hub)).cast_mut().cast::<c_void>();
         let name = js.string("helios-infrastructure");
         let mut function = ptr::null_mut();
-        // SAFETY: called on the thread of the environment, with a live name, context and out pointer.
+        // SAFETY: called on the thread of the environment, with a live name and out pointer.
         let status = unsafe {
             sys::napi_create_threadsafe_function(
                 js.0,
@@ -78,7 +76,7 @@ impl Hub {
                 1,
                 ptr::null_mut(),
                 None,
-                context,
+                ptr::null_mut(),
                 Some(drain),
                 &raw mut function,
             )
@@ -157,11 +155,21 @@ impl Hub {
         message
     }
 
-    /// Wakes the JavaScript thread for the messages that are still there.
-    fn wake(&self) {
-        let mailbox = self.lock();
-        if let Wake::By(function) = mailbox.wake {
-            call(function);
+    /// Does everything that has come, as far as the turn of the event loop allows.
+    pub(super) fn drain(state: &State) {
+        while let Some(message) = state.hub.next() {
+            state.enter(|state| match message {
+                Message::Call(call) => {
+                    // A panic is a bug of ours; it must not unwind into Node.
+                    drop(catch_unwind(AssertUnwindSafe(|| call(state))));
+                }
+                Message::Run(runnable) => state.ready(runnable),
+            });
+            if state.turn.is_overdue() {
+                // Nobody wakes this thread meanwhile: the mailbox counts as woken.
+                state.next_turn();
+                return;
+            }
         }
     }
 
@@ -176,31 +184,15 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Does everything that has come. Called by Node on the JavaScript thread.
+/// Called by Node on the JavaScript thread, some time after somebody has sent a message.
 unsafe extern "C" fn drain(
     env: sys::napi_env,
     _function: sys::napi_value,
-    context: *mut c_void,
+    _context: *mut c_void,
     _data: *mut c_void,
 ) {
-    if env.is_null() {
-        return;
-    }
-    // SAFETY: the context is the hub that `open` gave away for good.
-    let hub = unsafe { &*context.cast::<Hub>() };
-    let Some(state) = State::existing(Js(env)) else { return };
-    while let Some(message) = hub.next() {
-        state.enter(|state| match message {
-            Message::Call(call) => {
-                // A panic is a bug of ours; it must not unwind into Node.
-                drop(catch_unwind(AssertUnwindSafe(|| call(state))));
-            }
-            Message::Run(runnable) => state.ready(runnable),
-        });
-        if state.turn.is_overdue() {
-            state.later(Hub::wake);
-            return;
-        }
+    if let Some(state) = State::existing(Js(env)) {
+        Hub::drain(&state);
     }
 }
 

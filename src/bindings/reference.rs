@@ -31,14 +31,18 @@ pub(super) struct JsRef {
 impl JsRef {
     /// Keeps `value` alive.
     pub(super) fn new(state: &State, value: Value) -> JsResult<Self> {
-        let js = state.js;
+        Self::with(state.js, &state.alive, value)
+    }
+
+    /// As [`JsRef::new`], before there is a state.
+    pub(super) fn with(js: Js, alive: &Rc<Cell<bool>>, value: Value) -> JsResult<Self> {
         let boxed = !js.is_object(value);
         let target = if boxed { js.array([value].into_iter())? } else { value };
         let mut raw = ptr::null_mut();
         // SAFETY: called on the thread of the environment, with a live object and out pointer. A failure leaves null,
         // which is never used.
         unsafe { sys::napi_create_reference(js.0, target.0, 1, &raw mut raw) };
-        Ok(Self { js, raw, boxed, alive: Rc::clone(&state.alive) })
+        Ok(Self { js, raw, boxed, alive: Rc::clone(alive) })
     }
 
     /// The value.

@@ -6,6 +6,7 @@ use std::{
     ffi::c_void,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
     rc::Rc,
     sync::{Arc, LazyLock},
 };
@@ -13,10 +14,19 @@ use std::{
 use async_task::Runnable;
 use futures_util::future::LocalBoxFuture;
 use napi::sys;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
+};
 
 use super::{
-    hub::Hub, pristine::Pristine, promise::ListenerPool, realm::Realm, turn::Turn, value::Js,
+    hub::Hub,
+    pristine::Pristine,
+    promise::ListenerPool,
+    realm::Realm,
+    reference::JsRef,
+    turn::Turn,
+    value::{Js, Value},
 };
 use crate::{orchestrator::LocalSpawner, process::Supervisor};
 
@@ -54,6 +64,12 @@ pub(super) struct State {
     runtime: Handle,
     /// Futures that can go on.
     ready: RefCell<VecDeque<Runnable>>,
+    /// `setImmediate` as it was when the addon was loaded: test runners replace it.
+    set_immediate: JsRef,
+    on_turn: JsRef,
+    turn_asked: Cell<bool>,
+    /// Those who let the event loop go.
+    waiting: RefCell<Vec<oneshot::Sender<()>>>,
     /// Whether native code is on the stack that will see to `ready`.
     entered: Cell<bool>,
     /// Work that keeps the process alive.
@@ -72,19 +88,40 @@ impl State {
     }
 
     fn create(js: Js) -> Rc<Self> {
+        let alive = Rc::new(Cell::new(true));
+        let keep = |value| {
+            JsRef::with(js, &alive, value).unwrap_or_else(|_| unreachable!("functions can be kept"))
+        };
+        let mut on_turn = ptr::null_mut();
+        // SAFETY: called on the thread of the environment, with a live out pointer.
+        unsafe {
+            sys::napi_create_function(
+                js.0,
+                ptr::null(),
+                0,
+                Some(turn),
+                ptr::null_mut(),
+                &raw mut on_turn,
+            )
+        };
+        let set_immediate = js.global().and_then(|global| js.get(global, c"setImmediate"));
         let state = Rc::new(Self {
             js,
             hub: Hub::open(js),
             supervisor: Arc::default(),
-            alive: Rc::new(Cell::new(true)),
             pristine: Pristine::default(),
             listeners: ListenerPool::default(),
             turn: Turn::new(js),
             realm: RefCell::default(),
             runtime: RUNTIME.handle().clone(),
             ready: RefCell::default(),
+            set_immediate: keep(set_immediate.unwrap_or_else(|thrown| thrown.0)),
+            on_turn: keep(Value(on_turn)),
+            turn_asked: Cell::new(false),
+            waiting: RefCell::default(),
             entered: Cell::new(false),
             pending: Cell::new(0),
+            alive,
         });
         STATES.with_borrow_mut(|states| states.push(Rc::clone(&state)));
         // After the hub was opened: hooks run in reverse order, and this one has to close the hub's function before
@@ -117,7 +154,7 @@ impl State {
     }
 
     /// As [`State::enter`], for what a microtask does: where the turn of the event loop has lasted too long, what became
-    /// ready goes on in a later one.
+    /// ready goes on in the next one.
     pub(super) fn enter_microtask(&self, work: impl FnOnce(&Self)) {
         if !self.turn.is_overdue() {
             self.enter(work);
@@ -125,17 +162,30 @@ impl State {
         }
         let outermost = Entered::new(&self.entered);
         work(self);
-        if outermost.is_some() {
-            let ready = std::mem::take(&mut *self.ready.borrow_mut());
-            self.later(move |hub| ready.into_iter().for_each(|runnable| hub.run(runnable)));
+        drop(outermost);
+        self.next_turn();
+    }
+
+    /// Goes on in the next turn of the event loop: with messages, with what is ready, and with those who wait for it.
+    ///
+    /// A message would not do: Node calls the function of the hub again and again as long as there are messages, all
+    /// in one turn.
+    pub(super) fn next_turn(&self) {
+        if !self.turn_asked.replace(true) {
+            let arguments = [self.on_turn.get()];
+            // There is no JavaScript to throw.
+            drop(self.js.call(self.js.undefined(), self.set_immediate.get(), &arguments));
         }
     }
 
-    /// Has messages sent from another thread. Those that are sent from this one may be seen to in the very turn in which
-    /// they are sent: Node goes on as long as it finds any.
-    pub(super) fn later(&self, send: impl FnOnce(&Hub) + Send + 'static) {
-        let hub = Arc::clone(&self.hub);
-        self.runtime.spawn(async move { send(&hub) });
+    fn begin_turn(&self) {
+        self.turn_asked.set(false);
+        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()) {
+            // Whoever waited may be gone.
+            let _ = waiting.send(());
+        }
+        self.enter(|_| ());
+        Hub::drain(self);
     }
 
     /// Continues a future when the native code on the stack is done.
@@ -201,6 +251,14 @@ fn schedule(hub: &Hub, key: usize, runnable: Runnable) {
     hub.run(runnable);
 }
 
+/// Called by Node when the turn of the event loop that was asked for has come.
+unsafe extern "C" fn turn(env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
+    if let Some(state) = State::existing(Js(env)) {
+        state.begin_turn();
+    }
+    ptr::null_mut()
+}
+
 /// Ends everything of an environment that is about to go.
 unsafe extern "C" fn end(env: *mut c_void) {
     let js = Js(env.cast());
@@ -217,13 +275,9 @@ unsafe extern "C" fn end(env: *mut c_void) {
 
 /// Lets the event loop do what else it has to do.
 pub(super) async fn yield_to_event_loop(state: &State) {
-    let (send, turn) = tokio::sync::oneshot::channel();
-    state.later(move |hub| {
-        hub.post(Box::new(move |_| {
-            // Whoever yielded may be gone.
-            let _ = send.send(());
-        }));
-    });
+    let (send, turn) = oneshot::channel();
+    state.waiting.borrow_mut().push(send);
+    state.next_turn();
     // An error means that the environment is gone, and this future with it.
     drop(turn.await);
 }

@@ -1,7 +1,7 @@
 //! Replaces files so that a reader, a crash or a full disk sees the old text or the new one, never a torn one.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -32,9 +32,11 @@ pub(crate) fn replace(
 ) -> Result<(), SystemError> {
     let failed = |syscall| move |source| SystemError::new(source, syscall, path);
     let temporary = temporary_path(path);
-    let file = open_locked(path, &temporary)?;
+    let (file, stray) = open_locked(path, &temporary)?;
     let written = (|| {
-        file.set_len(0).map_err(failed("ftruncate"))?;
+        if stray {
+            file.set_len(0).map_err(failed("ftruncate"))?;
+        }
         let mut out = BufWriter::with_capacity(64 * 1024, &file);
         write(&mut out).and_then(|()| out.flush()).map_err(failed("write"))?;
         drop(out);
@@ -75,9 +77,9 @@ fn temporary_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Opens the temporary file and locks it. A writer who held it before has renamed or removed it since: then the name
-/// means another file, or none, and it is opened again.
-fn open_locked(path: &Path, temporary: &Path) -> Result<File, SystemError> {
+/// Opens the temporary file and locks it; gives also whether there is anything in it. A writer who held it before has
+/// renamed or removed it since: then the name means another file, or none, and it is opened again.
+fn open_locked(path: &Path, temporary: &Path) -> Result<(File, bool), SystemError> {
     let failed = |syscall| move |source| SystemError::new(source, syscall, path);
     loop {
         let file = match open(temporary) {
@@ -90,11 +92,10 @@ fn open_locked(path: &Path, temporary: &Path) -> Result<File, SystemError> {
             opened => opened.map_err(failed("open"))?,
         };
         // On a file system without locks writers of other processes are not kept apart.
-        if file.lock().is_err() {
-            return Ok(file);
-        }
-        if is_same(&file, temporary).map_err(failed("stat"))? {
-            return Ok(file);
+        let locked = file.lock().is_ok();
+        let opened = file.metadata().map_err(failed("stat"))?;
+        if !locked || names(temporary, &opened).map_err(failed("stat"))? {
+            return Ok((file, opened.len() > 0));
         }
     }
 }
@@ -103,11 +104,10 @@ fn open(temporary: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).open(temporary)
 }
 
-/// Whether `path` still names the opened `file`.
+/// Whether `path` still names the file that was opened.
 #[cfg(unix)]
-fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let opened = file.metadata()?;
     match std::fs::symlink_metadata(path) {
         Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -116,7 +116,7 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
-fn is_same(_file: &File, path: &Path) -> io::Result<bool> {
+fn names(path: &Path, _opened: &Metadata) -> io::Result<bool> {
     path.try_exists()
 }
 

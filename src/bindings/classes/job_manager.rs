@@ -11,7 +11,7 @@ use super::{
         js::{UserExecutor, UserRepository, UserStorage},
         realm::{Realm, RealmConsole},
         reference::JsRef,
-        state::Spawner,
+        state::{Spawner, yield_to_event_loop},
         value::Value,
     },
     answer, argument, constructing, thrown,
@@ -84,7 +84,14 @@ impl JobManager {
             let spec = realm.read_spec(argument(&job_spec), "jobSpec")?;
             let options = realm.read_options(argument(&options), false)?;
             let core = self.core.clone();
-            let work = async move { core.submit_job(spec, options).await };
+            let state = Rc::clone(&realm.state);
+            let work = async move {
+                if state.turn.is_overdue() {
+                    // A job of thousands of chunks takes milliseconds to read, and as long to write.
+                    yield_to_event_loop(&state).await;
+                }
+                core.submit_job(spec, options).await
+            };
             Ok(realm.promise(work, |realm, id| Ok(realm.state.js.string(&id))))
         })
     }
