@@ -82,10 +82,10 @@ async fn run(
     supervisor: Arc<Supervisor>,
     command: Command,
     output_file: Option<PathBuf>,
-) -> Result<(Exit, Option<Option<FileSeen>>), process::Error> {
+) -> Result<(Exit, Option<FileSeen>), process::Error> {
     let exit = supervisor.run(command).await?;
     // One stat is not worth a thread of its own on a thread that has just started a process.
-    Ok((exit, output_file.map(|file| see(&file))))
+    Ok((exit, output_file.and_then(|file| see(&file))))
 }
 
 /// What there is to see of a file, if it is there.
@@ -224,9 +224,9 @@ mod tests {
             output_file: Some(file.clone()),
             ..sh(&format!("printf 12345 > {}", file.display()))
         };
-        assert_eq!(adapter().execute(job).await.unwrap().output.unwrap().unwrap().size, 5);
+        assert_eq!(adapter().execute(job).await.unwrap().output.unwrap().size, 5);
         let job = WorkerJob { output_file: Some(folder.path().join("none")), ..sh("true") };
-        assert_eq!(adapter().execute(job).await.unwrap().output, Some(None));
+        assert_eq!(adapter().execute(job).await.unwrap().output, None);
     }
 
     #[derive(Debug)]

@@ -44,7 +44,7 @@ impl AbortListener {
         let listener = function(&realm.state, move |state, _| {
             cancelled.cancel();
             Ok(state.js.undefined())
-        })?;
+        });
         js.call(signal, add, &[js.string("abort"), listener])?;
         let listener = JsRef::new(&realm.state, listener)?;
         Ok((source, Some(Self { realm: Rc::clone(realm), signal: kept, listener })))

@@ -200,7 +200,7 @@ impl JobObserver for JobCallbacks {
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
         let (function, options) = (Rc::clone(self.stream(stream)?), Rc::clone(&self.options));
         let listeners = Rc::clone(&self.listeners);
-        Some(JsSink::new(&self.listeners.realm.state, move |state, text| {
+        Some(JsSink::shared(&self.listeners.realm.state, move |state, text| {
             listeners.call(options.get(), function.get(), &[state.js.number(id.get()), text]);
         }))
     }

@@ -22,7 +22,7 @@ type Body = Box<dyn Fn(&State, &[Value]) -> JsResult>;
 pub(super) fn function(
     state: &State,
     body: impl Fn(&State, &[Value]) -> JsResult + 'static,
-) -> JsResult {
+) -> Value {
     let js = state.js;
     let body: *mut Body = Box::into_raw(Box::new(Box::new(body)));
     let (mut function, data) = (ptr::null_mut(), body.cast::<c_void>());
@@ -39,7 +39,7 @@ pub(super) fn function(
             ptr::null_mut(),
         )
     };
-    Ok(Value(function))
+    Value(function)
 }
 
 unsafe extern "C" fn call(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {

@@ -168,13 +168,11 @@ impl<T> Future for Settled<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let mut shared = self.shared.borrow_mut();
-        match shared.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                shared.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(result) = shared.result.take() {
+            return Poll::Ready(result);
         }
+        shared.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -34,7 +34,7 @@ struct Waiting {
 
 impl JsSink {
     /// A sink that calls `listener` with each piece.
-    pub(super) fn new(
+    pub(super) fn shared(
         state: &Rc<State>,
         listener: impl Fn(&State, Value) + 'static,
     ) -> Arc<dyn OutputSink> {

@@ -20,6 +20,10 @@ const EXTERNAL_FROM: usize = 2048;
 const CONVERT_ELSEWHERE_FROM: usize = 64 * 1024;
 
 /// A text in the form that V8 takes.
+#[expect(
+    clippy::rc_buffer,
+    reason = "V8 shares the buffer as it is; a slice would be another copy"
+)]
 pub(super) enum JsText {
     /// ASCII, which is Latin-1 as it stands.
     Latin1(Arc<String>),

@@ -4,8 +4,10 @@ mod system;
 
 use std::{any::Any, fmt, rc::Rc, time::Duration};
 
+pub(crate) use system::SpawnCode;
 pub use system::SystemError;
-pub(crate) use system::{SpawnCode, code, errno};
+#[cfg(feature = "node")]
+pub(crate) use system::{code, errno};
 
 use crate::{governance, orchestrator, process, repository, stitcher, worker};
 

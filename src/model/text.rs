@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 /// UTF-8 text that is cheap to share and knows whether it is ASCII, so that the event loop need not look.
+#[expect(clippy::rc_buffer, reason = "output of 100 MB is not copied once more to share it")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     text: Arc<String>,

@@ -130,8 +130,8 @@ pub struct WorkerResult {
     pub duration_ms: f64,
     /// The name of the signal that ended it.
     pub signal: Option<&'static str>,
-    /// What was seen of its output file, when the adapter looked: `Some(None)` is a file that is not there.
-    pub output: Option<Option<FileSeen>>,
+    /// What was seen of its output file, when the adapter looked and it was there.
+    pub output: Option<FileSeen>,
     /// The result object of a user's adapter, with all its fields.
     pub foreign: Option<Rc<dyn Any>>,
 }

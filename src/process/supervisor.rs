@@ -87,7 +87,7 @@ impl Supervisor {
     pub fn shutdown(&self) {
         self.shutdown.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.iter().for_each(Group::terminate);
+        running.iter().copied().for_each(Group::terminate);
     }
 
     /// Waits for the child's end and that of its output.

@@ -41,12 +41,12 @@ impl Group {
     }
 
     /// Tells the group to end.
-    pub(super) fn terminate(&self) {
+    pub(super) fn terminate(self) {
         self.signal(Signal::TERM);
     }
 
     /// Ends the group.
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(self) {
         self.signal(Signal::KILL);
     }
 
@@ -116,7 +116,7 @@ pub(super) fn find_program(command: &Command) -> io::Result<PathBuf> {
             in_folder(command.cwd.as_deref(), &file.to_string_lossy())
         };
         match access(&found, Access::EXEC_OK) {
-            Ok(()) if found.is_file() => return Ok(std::path::absolute(&found)?),
+            Ok(()) if found.is_file() => return std::path::absolute(&found),
             Ok(()) => refused = true,
             Err(error) => refused |= error == rustix::io::Errno::ACCESS,
         }

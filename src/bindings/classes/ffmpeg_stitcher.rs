@@ -37,7 +37,7 @@ impl FfmpegStitcher {
     /// Makes a stitcher that runs ffmpeg through `adapter`, by default on this machine.
     #[napi(constructor, ts_args_type = "adapter?: WorkerAdapter, options?: FfmpegStitcherOptions")]
     pub fn new(
-        env: &Env,
+        env: Env,
         this: This<'_>,
         adapter: Unknown<'_>,
         options: Unknown<'_>,

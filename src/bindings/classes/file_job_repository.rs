@@ -45,7 +45,7 @@ impl FileJobRepository {
     /// survive a crash of the process, but not a power cut.
     #[napi(constructor, ts_args_type = "storageDir: string, options?: FileJobRepositoryOptions")]
     pub fn new(
-        env: &Env,
+        env: Env,
         this: This<'_>,
         storage_dir: Unknown<'_>,
         options: Unknown<'_>,

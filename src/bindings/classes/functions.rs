@@ -19,7 +19,7 @@ pub const INFRASTRUCTURE_VERSION: &str = crate::VERSION;
 
 /// Prints `Infrastructure initialized`.
 #[napi]
-pub fn init_infrastructure(env: &Env) {
+pub fn init_infrastructure(env: Env) {
     RealmConsole(realm(env)).log(format_args!("Infrastructure initialized"));
 }
 
@@ -27,7 +27,7 @@ pub fn init_infrastructure(env: &Env) {
 /// version. Peer dependencies stay; only files that change are written, each atomically. Rejects when a package.json
 /// is broken or cannot be read or written.
 #[napi(ts_args_type = "options: SyncOptions", ts_return_type = "Promise<void>")]
-pub fn sync_workspace_dependencies<'env>(env: &Env, options: Unknown<'env>) -> Unknown<'env> {
+pub fn sync_workspace_dependencies(env: Env, options: Unknown<'_>) -> Unknown<'_> {
     answer(&realm(env), |realm| {
         let (js, options) = (realm.state.js, argument(&options));
         if !js.is_object(options) {
@@ -43,7 +43,7 @@ pub fn sync_workspace_dependencies<'env>(env: &Env, options: Unknown<'env>) -> U
 
 /// Called by the loader with the `globalThis` that it was loaded into.
 #[napi(skip_typescript)]
-pub fn enter_realm(env: &Env, global: Unknown<'_>, is_main_thread: bool) -> napi::Result<()> {
+pub fn enter_realm(env: Env, global: Unknown<'_>, is_main_thread: bool) -> napi::Result<()> {
     let state = State::of(Js(env.raw()));
     let made = Realm::new(&state, argument(&global), is_main_thread);
     let made = made.map_err(|_| napi::Error::from_reason("the loader passed no globalThis"))?;

@@ -27,7 +27,7 @@ pub struct InMemoryJobRepository {
 impl InMemoryJobRepository {
     /// Makes an empty repository.
     #[napi(constructor)]
-    pub fn new(env: &Env, this: This<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, this: This<'_>) -> napi::Result<Self> {
         let realm = constructing(env, &this, c"InMemoryJobRepository")?;
         Ok(Self { core: MemoryRepository { realm, records: Rc::default() } })
     }

@@ -26,7 +26,7 @@ pub struct JobExecutor {
 impl JobExecutor {
     /// Makes an executor that runs chunks on `adapter`.
     #[napi(constructor, ts_args_type = "adapter: WorkerAdapter")]
-    pub fn new(env: &Env, this: This<'_>, adapter: Unknown<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, this: This<'_>, adapter: Unknown<'_>) -> napi::Result<Self> {
         let realm = constructing(env, &this, c"JobExecutor")?;
         let adapter = UserWorkerAdapter::shared(&realm, argument(&adapter))
             .map_err(|error| thrown(&realm, &error))?;

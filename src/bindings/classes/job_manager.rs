@@ -42,7 +42,7 @@ impl JobManager {
         ts_args_type = "repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage"
     )]
     pub fn new(
-        env: &Env,
+        env: Env,
         this: This<'_>,
         repository: Unknown<'_>,
         executor: Unknown<'_>,

@@ -34,7 +34,7 @@ pub struct LocalWorkerAdapter {
 impl LocalWorkerAdapter {
     /// Makes an adapter whose children inherit `process.env` as it is when each of them starts.
     #[napi(constructor)]
-    pub fn new(env: &Env, this: This<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, this: This<'_>) -> napi::Result<Self> {
         let realm = constructing(env, &this, c"LocalWorkerAdapter")?;
         Ok(Self { core: local_adapter(&realm), realm })
     }

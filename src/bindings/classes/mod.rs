@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The realm of the caller.
-fn realm(env: &Env) -> Rc<Realm> {
+fn realm(env: Env) -> Rc<Realm> {
     State::of(Js(env.raw())).realm()
 }
 
@@ -42,7 +42,7 @@ fn realm(env: &Env) -> Rc<Realm> {
 ///
 /// Node-API lets a class be called without `new`, with whatever `this` is then; an error in JavaScript's own words is
 /// better than an adapter that is also the global object.
-fn constructing(env: &Env, this: &This<'_>, class: &CStr) -> napi::Result<Rc<Realm>> {
+fn constructing(env: Env, this: &This<'_>, class: &CStr) -> napi::Result<Rc<Realm>> {
     let state = State::of(Js(env.raw()));
     let realm = state.realm();
     if state.pristine.is_instance(&state, Value(this.object.raw()), class) {

@@ -23,7 +23,7 @@ pub struct RenderExecutor {
 impl RenderExecutor {
     /// Makes an executor that runs commands in `workspaceDir`.
     #[napi(constructor, ts_args_type = "workspaceDir: string")]
-    pub fn new(env: &Env, this: This<'_>, workspace_dir: Unknown<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, this: This<'_>, workspace_dir: Unknown<'_>) -> napi::Result<Self> {
         let realm = constructing(env, &this, c"RenderExecutor")?;
         let folder = realm.state.js.as_string(argument(&workspace_dir));
         let folder =

@@ -83,8 +83,8 @@ impl JsExecution {
             self.meta.as_ref().map_or_else(|| js.undefined(), JsRef::get),
             text(job.job_def_url.as_deref()),
             self.signal_value(realm),
-            self.output_function(realm, OutputStream::Stdout)?,
-            self.output_function(realm, OutputStream::Stderr)?,
+            self.output_function(realm, OutputStream::Stdout),
+            self.output_function(realm, OutputStream::Stderr),
         ];
         let context =
             realm.glue(c"context", &context).and_then(|context| JsRef::new(&realm.state, context));
@@ -93,15 +93,15 @@ impl JsExecution {
     }
 
     /// The function for the output of chunks, or undefined when nobody wants to hear it.
-    fn output_function(&self, realm: &Realm, stream: OutputStream) -> Result<Value> {
+    fn output_function(&self, realm: &Realm, stream: OutputStream) -> Value {
         if !self.callbacks.hears(stream) {
-            return Ok(realm.state.js.undefined());
+            return realm.state.js.undefined();
         }
         let callbacks = Rc::clone(&self.callbacks);
-        realm.caught(function(&realm.state, move |state, arguments| {
+        function(&realm.state, move |state, arguments| {
             callbacks.hear(stream, arguments[0], arguments[1]);
             Ok(state.js.undefined())
-        }))
+        })
     }
 }
 

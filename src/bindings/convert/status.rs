@@ -21,12 +21,8 @@ impl Realm {
             None => None,
         };
         let js = self.state.js;
-        let fields = JobStatus {
-            spec: None,
-            logs: None,
-            rest: self.rest_without_foreign(&status.rest),
-            ..status.clone()
-        };
+        let fields =
+            JobStatus { spec: None, logs: None, rest: json_rest(&status.rest), ..status.clone() };
         let fields = self.parse_json(&fields.document()?.json())?;
         let spec = status
             .spec
@@ -36,7 +32,7 @@ impl Realm {
             Some(text) => self.caught(self.parse(text.into_value(js)?))?,
             None => js.undefined(),
         };
-        let rest = foreign(&status.rest).map_or_else(|| js.undefined(), |object| object.get());
+        let rest = foreign(&status.rest).map_or_else(|| js.undefined(), JsRef::get);
         if foreign(&status.rest).is_some() {
             self.merge_inner(rest, fields, status)?;
         }
@@ -56,13 +52,6 @@ impl Realm {
             self.caught(merged.and_then(|merged| js.set(fields, name, merged)))?;
         }
         Ok(())
-    }
-
-    fn rest_without_foreign(&self, rest: &Rest) -> Rest {
-        match rest {
-            Rest::Json(fields) => Rest::Json(Rc::new(fields.without(&["spec", "logs"]))),
-            Rest::Nothing | Rest::Foreign(_) => Rest::Nothing,
-        }
     }
 
     async fn logs_text(&self, logs: &Logs) -> Result<JsText> {
@@ -91,6 +80,14 @@ impl Realm {
             rest: Rest::Foreign(Rc::new(self.caught(JsRef::new(&self.state, record))?)),
             ..view.into_status()
         })
+    }
+}
+
+/// What else is in a record that was read from JSON.
+fn json_rest(rest: &Rest) -> Rest {
+    match rest {
+        Rest::Json(fields) => Rest::Json(Rc::new(fields.without(&["spec", "logs"]))),
+        Rest::Nothing | Rest::Foreign(_) => Rest::Nothing,
     }
 }
 

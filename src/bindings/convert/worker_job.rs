@@ -132,7 +132,7 @@ impl Realm {
         let rope = Rc::new(self.caught(self.glue(c"rope", &[]).and_then(keep))?);
         let (object, function) = (self.caught(keep(job))?, self.caught(keep(function))?);
         let (listeners, pieces) = (Rc::clone(listeners), Rc::clone(&rope));
-        let sink = JsSink::new(&self.state, move |state, text| {
+        let sink = JsSink::shared(&self.state, move |state, text| {
             let rope = pieces.get();
             // Adding to a string fails only when it gets too long; the reader sees to that.
             drop(state.js.get(rope, c"add").and_then(|add| state.js.call(rope, add, &[text])));

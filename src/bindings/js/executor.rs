@@ -12,7 +12,8 @@ use super::{
         function::function,
         pristine::instance,
         realm::{Realm, RealmConsole},
-        value::{JsResult, Thrown, Value},
+        reference::JsRef,
+        value::{Thrown, Value},
     },
     UserObject,
 };
@@ -96,14 +97,14 @@ impl UserExecutor {
         let more = self.realm_object()?;
         let set = |name, value| realm.caught(js.set(more, name, value));
         if let Some(heard) = heard {
-            set(c"onProgress", realm.caught(self.on_progress(heard))?)?;
-            set(c"onChunkComplete", realm.caught(self.on_chunk_complete(heard))?)?;
+            set(c"onProgress", self.on_progress(heard))?;
+            set(c"onChunkComplete", self.on_chunk_complete(heard))?;
         }
         if let Some(signal) = execution.signal.get() {
             set(c"signal", signal.value(realm))?;
         }
         if let Some(url) = &options.job_def_url {
-            let meta = execution.meta.as_ref().map_or_else(|| js.undefined(), |meta| meta.get());
+            let meta = execution.meta.as_ref().map_or_else(|| js.undefined(), JsRef::get);
             set(
                 c"meta",
                 realm.caught(
@@ -122,7 +123,7 @@ impl UserExecutor {
         self.user.realm.parse_json("{}")
     }
 
-    fn on_progress(&self, heard: &Rc<Heard>) -> JsResult {
+    fn on_progress(&self, heard: &Rc<Heard>) -> Value {
         let (realm, heard) = (Rc::clone(&self.user.realm), Rc::clone(heard));
         function(&self.user.realm.state, move |state, arguments| {
             let [done, total] = [arguments[0], arguments[1]]
@@ -141,7 +142,7 @@ impl UserExecutor {
         })
     }
 
-    fn on_chunk_complete(&self, heard: &Rc<Heard>) -> JsResult {
+    fn on_chunk_complete(&self, heard: &Rc<Heard>) -> Value {
         let (realm, heard) = (Rc::clone(&self.user.realm), Rc::clone(heard));
         function(&self.user.realm.state, move |_, arguments| {
             let id = chunk_id(&realm, arguments[0], "chunkId")

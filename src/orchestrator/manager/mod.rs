@@ -234,7 +234,7 @@ impl Shared {
             job.stored.set(state);
             match state {
                 Some(JobState::Paused) => {
-                    drop(shared.paused.borrow_mut().insert(job.id.clone(), submitted_with))
+                    drop(shared.paused.borrow_mut().insert(job.id.clone(), submitted_with));
                 }
                 Some(_) => drop(shared.paused.borrow_mut().remove(&job.id)),
                 None => {}

@@ -107,7 +107,7 @@ fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult) {
     let entry = LogEntry::new(id, result.duration_ms, result.stdout.clone(), result.stderr.clone());
     status.logs.get_or_insert_default().push(entry);
     *status.total_duration_ms.get_or_insert_default() += result.duration_ms;
-    if let Some(Some(seen)) = result.output {
+    if let Some(seen) = result.output {
         status.outputs.get_or_insert_with(IndexMap::new).insert(id.to_string(), seen);
     }
 }

@@ -51,7 +51,7 @@ impl Run {
     ) -> Option<JobState> {
         let what = if self.submitted.is_some() { "in" } else { "resuming" };
         let unhandled = |error: &Error| {
-            shared.console.failure(&format!("Unhandled error {what} job {}:", self.id), error)
+            shared.console.failure(&format!("Unhandled error {what} job {}:", self.id), error);
         };
         let status = match shared.repository.get(&self.id).await {
             Ok(Some(status)) => status,

@@ -15,6 +15,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 
 pub use listing::Listing;
 
+use self::cached::Cached;
 use super::{
     Error, JobRepository,
     atomic::{self, Durability},
@@ -82,7 +83,11 @@ impl FileJobRepository {
     /// As [`FileJobRepository::read`].
     pub fn read_cached(&self, id: &str) -> Option<Result<Option<Vec<u8>>, Error>> {
         match self.path(id) {
-            Ok(path) => cached::read(&path).map(Ok),
+            Ok(path) => match cached::read(&path) {
+                Cached::Content(text) => Some(Ok(Some(text))),
+                Cached::Missing => Some(Ok(None)),
+                Cached::Unknown => None,
+            },
             Err(error) => Some(Err(error)),
         }
     }
@@ -186,7 +191,7 @@ fn remove_if_there(path: &Path, durability: Durability) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => {
-            removed.map_err(|error| Error::System(SystemError::new(error, "unlink", path)))?
+            removed.map_err(|error| Error::System(SystemError::new(error, "unlink", path)))?;
         }
     }
     if durability == Durability::Synced {
