@@ -223,7 +223,7 @@ struct Entered<'a>(&'a Cell<bool>);
 impl<'a> Entered<'a> {
     /// `None` when it was there before.
     fn new(entered: &'a Cell<bool>) -> Option<Self> {
-        (!entered.replace(true)).then_some(Self(entered))
+        (!entered.replace(true)).then(|| Self(entered))
     }
 }
 
