@@ -4,6 +4,7 @@ const native = require('./native.cjs')
 
 native.enterRealm(globalThis, isMainThread)
 
+module.exports = { ...native }
 // What is for the loaders only stays here.
-const { enterRealm, __napiBindingTarget, ...exported } = native
-module.exports = exported
+delete module.exports.enterRealm
+delete module.exports.__napiBindingTarget

@@ -205,7 +205,6 @@ export interface SyncOptions {
   rootDir: string
 }
 
-
 /**
  * Joins videos with ffmpeg's concat demuxer, copying their streams.
  *

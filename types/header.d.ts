@@ -204,4 +204,3 @@ export interface SyncOptions {
   /** The folder that has `packages` in it. */
   rootDir: string
 }
-

@@ -257,9 +257,8 @@ mod tests {
 
     impl OutputSink for ShutdownWhenHeard {
         fn write<'a>(&'a self, _text: &'a [u8]) -> BoxFuture<'a, ()> {
-            if let Some(supervisor) = self.0.lock().unwrap().take() {
-                supervisor.shutdown();
-            }
+            let supervisor = self.0.lock().unwrap().take();
+            supervisor.inspect(|supervisor| supervisor.shutdown());
             Box::pin(async {})
         }
     }

@@ -6,7 +6,7 @@ use std::{any::Any, fmt, rc::Rc, time::Duration};
 
 pub(crate) use system::SpawnCode;
 pub use system::SystemError;
-#[cfg(feature = "node")]
+#[cfg(all(feature = "node", not(test)))]
 pub(crate) use system::{code, errno};
 
 use crate::{governance, orchestrator, process, repository, stitcher, worker};

@@ -202,7 +202,7 @@ pub struct JobDocument {
 }
 
 impl JobDocument {
-    /// The whole document on one line.
+    /// The whole document on one line (as far as its fields are).
     pub fn json(&self) -> String {
         let mut out = String::from("{");
         for (index, (name, piece)) in self.pieces.iter().enumerate() {

@@ -3,10 +3,13 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{FailureSlot, LocalSpawner};
@@ -99,18 +102,25 @@ impl Ledger {
         let Some(pace) = self.repository.pace() else { return self.save().await };
         if !self.scheduled.replace(true) {
             let (ledger, failure) = (Rc::clone(self), failure.clone());
-            let (last, took) = self.last_write.get();
-            let due = last + pace.max(took * WRITING_SHARE);
             spawner.spawn(Box::pin(async move {
-                let is_due =
-                    ledger.closed.run_until_cancelled(tokio::time::sleep_until(due.into())).await;
-                ledger.scheduled.set(false);
-                if is_due.is_some()
-                    && let Err(error) = ledger.save().await
-                {
+                if let Err(error) = ledger.save_behind(pace).await {
                     failure.fail(error);
                 }
+                ledger.scheduled.set(false);
             }));
+        }
+        Ok(())
+    }
+
+    /// Stores at its pace what was applied, until there is nothing new or nothing more to come.
+    async fn save_behind(&self, pace: Duration) -> Result<()> {
+        while self.saved.get() < self.changed.get() {
+            let (last, took) = self.last_write.get();
+            let due = sleep_until(last + pace.max(took * WRITING_SHARE));
+            if self.closed.run_until_cancelled(due).await.is_none() {
+                return Ok(());
+            }
+            self.save().await?;
         }
         Ok(())
     }

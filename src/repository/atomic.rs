@@ -63,10 +63,16 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Removes what a crash has left beside `path`.
+/// Removes what a crash has left beside `path`. Whoever is writing there just now is waited for.
 pub(crate) fn remove_stray(path: &Path) {
-    // Best effort: the next write would use it again.
-    drop(std::fs::remove_file(temporary_path(path)));
+    let temporary = temporary_path(path);
+    let Ok(file) = OpenOptions::new().write(true).open(&temporary) else { return };
+    let is_ours = lock(&file)
+        && file.metadata().is_ok_and(|opened| names(&temporary, &opened).unwrap_or(false));
+    if is_ours {
+        // Best effort: the next write would use it again.
+        drop(std::fs::remove_file(&temporary));
+    }
 }
 
 /// `.name.tmp` beside `name`: hidden from those who list the folder for `*.json`.
@@ -92,10 +98,20 @@ fn open_locked(path: &Path, temporary: &Path) -> Result<(File, bool), SystemErro
             opened => opened.map_err(failed("open"))?,
         };
         // On a file system without locks writers of other processes are not kept apart.
-        let locked = file.lock().is_ok();
+        let locked = lock(&file);
         let opened = file.metadata().map_err(failed("stat"))?;
         if !locked || names(temporary, &opened).map_err(failed("stat"))? {
             return Ok((file, opened.len() > 0));
+        }
+    }
+}
+
+/// Waits for the lock; `false` where there are none.
+fn lock(file: &File) -> bool {
+    loop {
+        match file.lock() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked.is_ok(),
         }
     }
 }

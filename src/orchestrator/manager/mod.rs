@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::run::Run;
-use super::{AbortSource, Executor, JobExecutionOptions, ledger::now_ms};
+use super::{AbortSource, Executor, FailureSlot, JobExecutionOptions, ledger::now_ms};
 use crate::{
     Error, Result,
     console::Console,
@@ -170,7 +170,10 @@ impl JobManager {
         }
         let Some(status) = self.0.repository.get(id).await? else { return Ok(()) };
         if status.state == Some(JobState::Paused) {
-            let known = self.0.paused.borrow().get(id).cloned();
+            // What the last run failed with, its end, is not the failure of the next.
+            let again =
+                |options| JobExecutionOptions { failure: FailureSlot::default(), ..options };
+            let known = self.0.paused.borrow().get(id).cloned().map(again);
             let options = options(known)?;
             self.0.start(Run::resumed(id), options).await;
         }
@@ -185,6 +188,7 @@ impl JobManager {
         let shared = &self.0;
         let _control = shared.controls.acquire(id).await;
         shared.stop(id, Stop::Cancel).await?;
+        shared.paused.borrow_mut().remove(id);
         let Some(status) = shared.repository.get(id).await? else { return Ok(()) };
         if let Some(storage) = &shared.storage {
             let assets_url = status.spec.as_ref().and_then(|spec| spec.assets_url.as_deref());
@@ -259,6 +263,7 @@ impl Shared {
         }
         let Some(mut status) = self.repository.get(id).await? else { return Ok(()) };
         if stop.applies_to(status.state) {
+            id.clone_into(&mut status.id);
             status.state = Some(stop.state());
             status.updated_at = Some(now_ms());
             self.repository.save(&status).await?;
