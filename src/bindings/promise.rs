@@ -67,6 +67,14 @@ impl Realm {
         promise
     }
 
+    /// A promise for the end of `work`.
+    pub(super) fn promise_of_nothing(
+        self: &Rc<Self>,
+        work: impl Future<Output = Result<()>> + 'static,
+    ) -> Value {
+        self.promise(work, |realm, ()| Ok(realm.state.js.undefined()))
+    }
+
     /// A promise that is settled already.
     pub(super) fn settled(&self, outcome: Result<Value>) -> Value {
         let (deferred, promise) = Deferred::new(self.state.js);

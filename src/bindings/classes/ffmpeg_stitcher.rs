@@ -99,7 +99,7 @@ impl FfmpegStitcher {
             let work = async move {
                 core.stitch(StitchJob { inputs, output, ..StitchJob::default() }).await
             };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 }

@@ -13,7 +13,7 @@ use super::{
         text::JsText,
         value::Value,
     },
-    answer, argument, constructing, thrown,
+    answer, argument, constructing, string, thrown,
 };
 use crate::{
     Error, Result,
@@ -80,7 +80,7 @@ impl FileJobRepository {
                 .ok_or_else(|| Error::invalid("job", "an object with a JSON form"))?;
             let core = self.core.clone();
             let work = async move { Ok(core.save_json(&id, text).await?) };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 
@@ -92,11 +92,7 @@ impl FileJobRepository {
     )]
     pub fn get<'env>(&self, id: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
-            let id = realm
-                .state
-                .js
-                .as_string(argument(&id))
-                .ok_or_else(|| Error::invalid("id", "a string"))?;
+            let id = string(realm, &id, "id")?;
             // Reads that never leave the thread must not keep the event loop from everything else.
             let overdue = realm.state.turn.is_overdue();
             let cached = if overdue { None } else { self.core.read_cached(&id) };
@@ -128,14 +124,10 @@ impl FileJobRepository {
     #[napi(enumerable = false, ts_args_type = "id: string", ts_return_type = "Promise<void>")]
     pub fn delete<'env>(&self, id: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
-            let id = realm
-                .state
-                .js
-                .as_string(argument(&id))
-                .ok_or_else(|| Error::invalid("id", "a string"))?;
+            let id = string(realm, &id, "id")?;
             let core = self.core.clone();
             let work = async move { core.delete(&id).await };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 }

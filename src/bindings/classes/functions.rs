@@ -37,7 +37,7 @@ pub fn sync_workspace_dependencies(env: Env, options: Unknown<'_>) -> Unknown<'_
         let root =
             js.as_string(root).ok_or_else(|| Error::invalid("options.rootDir", "a string"))?;
         let work = async move { Ok(governance::sync_workspace_dependencies(root.into()).await?) };
-        Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+        Ok(realm.promise_of_nothing(work))
     })
 }
 

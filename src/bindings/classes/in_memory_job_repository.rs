@@ -9,9 +9,10 @@ use super::{
     super::{convert::foreign, js::MemoryRepository, realm::Realm, reference::JsRef, value::Value},
     answer, argument, constructing,
     file_job_repository::read_job_id,
+    string,
 };
 use crate::{
-    Error, Result,
+    Result,
     model::{JobStatus, Rest},
     repository::JobRepository,
 };
@@ -49,7 +50,7 @@ impl InMemoryJobRepository {
                 })
                 .await
             };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 
@@ -61,11 +62,7 @@ impl InMemoryJobRepository {
     )]
     pub fn get<'env>(&self, id: Unknown<'env>) -> Unknown<'env> {
         answer(&self.core.realm, |realm| {
-            let id = realm
-                .state
-                .js
-                .as_string(argument(&id))
-                .ok_or_else(|| Error::invalid("id", "a string"))?;
+            let id = string(realm, &id, "id")?;
             let core = self.core.clone();
             let work = async move {
                 match core.records.get(&id).await? {
@@ -100,14 +97,10 @@ impl InMemoryJobRepository {
     #[napi(enumerable = false, ts_args_type = "id: string", ts_return_type = "Promise<void>")]
     pub fn delete<'env>(&self, id: Unknown<'env>) -> Unknown<'env> {
         answer(&self.core.realm, |realm| {
-            let id = realm
-                .state
-                .js
-                .as_string(argument(&id))
-                .ok_or_else(|| Error::invalid("id", "a string"))?;
+            let id = string(realm, &id, "id")?;
             let core = self.core.clone();
             let work = async move { core.delete(&id).await };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 }

@@ -50,7 +50,7 @@ impl JobExecutor {
             let options = realm.read_options(argument(&options), true)?;
             let core = self.core.clone();
             let work = async move { core.execute(job, options).await };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 }

@@ -14,10 +14,10 @@ use super::{
         state::{Spawner, yield_to_event_loop},
         value::Value,
     },
-    answer, argument, constructing, thrown,
+    answer, argument, constructing, string, thrown,
 };
 use crate::{
-    Error, Result,
+    Result,
     orchestrator::{JobExecutionOptions, JobManager as CoreJobManager},
 };
 
@@ -143,11 +143,11 @@ impl JobManager {
     )]
     pub fn resume_job<'env>(&self, id: Unknown<'env>, options: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
-            let id = read_id(realm, argument(&id))?;
+            let id = string(realm, &id, "id")?;
             let fresh = resumable(realm, argument(&options))?;
             let core = self.core.clone();
             let work = async move { core.resume_job(&id, fresh).await };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 
@@ -163,16 +163,12 @@ impl JobManager {
         work: impl AsyncFnOnce(CoreJobManager, String) -> Result<()> + 'static,
     ) -> Unknown<'env> {
         answer(&self.realm, |realm| {
-            let id = read_id(realm, argument(id))?;
+            let id = string(realm, id, "id")?;
             let core = self.core.clone();
             let work = async move { work(core, id).await };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
-}
-
-fn read_id(realm: &Realm, value: Value) -> Result<String> {
-    realm.state.js.as_string(value).ok_or_else(|| Error::invalid("id", "a string"))
 }
 
 /// The options of a job that goes on: those it was submitted with, each replaced where `fresh` has another.

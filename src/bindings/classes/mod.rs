@@ -58,6 +58,12 @@ fn argument(value: &Unknown<'_>) -> Value {
     Value(value.raw())
 }
 
+/// An argument that must be a string.
+fn string(realm: &Realm, value: &Unknown<'_>, name: &str) -> Result<String> {
+    let text = realm.state.js.as_string(argument(value));
+    text.ok_or_else(|| Error::invalid(name, "a string"))
+}
+
 /// Runs the body of an exported method. It gives a promise; an error or a panic becomes a rejected one.
 fn answer<'env>(
     realm: &Rc<Realm>,

@@ -138,7 +138,7 @@ impl UserExecutor {
                 let well = heard.observer.progress(done as usize, total as usize).await;
                 heard.answer(well).await
             };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 
@@ -153,7 +153,7 @@ impl UserExecutor {
                 let well = heard.observer.chunk_complete(id, &result).await;
                 heard.answer(well).await
             };
-            Ok(realm.promise(work, |realm, ()| Ok(realm.state.js.undefined())))
+            Ok(realm.promise_of_nothing(work))
         })
     }
 }
