@@ -13,6 +13,7 @@ pub mod error;
 pub mod governance;
 pub mod model;
 pub mod orchestrator;
+mod path;
 pub mod process;
 pub mod repository;
 pub mod stitcher;

@@ -7,6 +7,8 @@ use std::{ffi::CStr, ptr};
 
 use napi::sys;
 
+use crate::model::decode_utf8;
+
 /// The JavaScript environment, usable on its own thread only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Js(pub(super) sys::napi_env);
@@ -285,10 +287,7 @@ impl Js {
 
     /// The string, if the value is one. Lone surrogates become U+FFFD.
     pub(super) fn as_string(self, value: Value) -> Option<String> {
-        self.as_utf8(value).map(|bytes| {
-            String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        })
+        self.as_utf8(value).map(decode_utf8)
     }
 
     /// The UTF-8 of the string, if the value is one.

@@ -13,9 +13,7 @@ pub struct Text {
 impl Text {
     /// Decodes `bytes` as Node does: what is not UTF-8 becomes U+FFFD.
     pub fn decode(bytes: Vec<u8>) -> Self {
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        text.into()
+        decode_utf8(bytes).into()
     }
 
     /// The text.
@@ -32,6 +30,12 @@ impl Text {
     pub fn shared(&self) -> Arc<String> {
         Arc::clone(&self.text)
     }
+}
+
+/// Decodes `bytes` as Node does: what is not UTF-8 becomes U+FFFD.
+pub(crate) fn decode_utf8(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl From<String> for Text {

@@ -14,7 +14,7 @@ use crate::{
     adapters::{EnvironmentSource, WorkerAdapter},
     error::SystemError,
     model::WorkerJob,
-    task,
+    path, task,
 };
 
 /// The program, unless the options or the environment name another.
@@ -62,7 +62,7 @@ impl FfmpegStitcher {
         if !local {
             return self.concat(&list, job.output.clone(), &job, Vec::new()).await;
         }
-        let target = absolute(&job.output);
+        let target = path::resolve(job.output.as_ref());
         let partial = partial_path(&target);
         // Without -xerror ffmpeg takes an input that it cannot read for the end of the video, and exits with 0.
         let quiet = ["-hide_banner", "-nostdin", "-loglevel", "error", "-xerror"]
@@ -132,7 +132,7 @@ impl VideoStitcher for FfmpegStitcher {
 }
 
 fn prepare(folder: &Path, inputs: &[String], look: bool) -> Result<ConcatList, Error> {
-    let inputs: Vec<PathBuf> = inputs.iter().map(|input| absolute(input)).collect();
+    let inputs: Vec<PathBuf> = inputs.iter().map(|input| path::resolve(input.as_ref())).collect();
     if look {
         inputs.iter().try_for_each(|input| check(input))?;
     }
@@ -171,11 +171,6 @@ fn finish(succeeded: bool, partial: &Path, target: &Path) -> Result<(), Error> {
 
 fn failed(error: io::Error, syscall: &'static str, path: &Path) -> Error {
     Error::System(SystemError::new(error, syscall, path))
-}
-
-/// `path` as Node's `path.resolve` gives it.
-fn absolute(path: &str) -> PathBuf {
-    path_clean::clean(std::path::absolute(path).unwrap_or_else(|_| path.into()))
 }
 
 /// A hidden file beside `target`, with its extension: ffmpeg chooses the format by it.

@@ -10,19 +10,17 @@ use super::{
         convert::JsExecution,
         pristine::instance,
         promise::Settled,
-        realm::{Realm, RealmConsole},
+        realm::Realm,
         state::State,
         value::{Thrown, Value},
     },
     UserObject,
 };
 use crate::{
-    Error, Result,
+    Result,
     adapters::{LocalWorkerAdapter as CoreLocalWorkerAdapter, WorkerAdapter},
-    console::Console,
     model::{WorkerJob, WorkerResult},
     process::KILL_GRACE,
-    task,
 };
 
 /// An adapter of the caller's, or one of ours.
@@ -49,18 +47,12 @@ impl UserWorkerAdapter {
 
     async fn call(&self, job: WorkerJob) -> Result<WorkerResult> {
         let work = self.start(&job)?;
+        let who = || match &job.chunk {
+            Some(chunk) => format!("the adapter did not end chunk {}", chunk.id),
+            None => "the adapter did not end the command".to_owned(),
+        };
         let grace = job.kill_grace.unwrap_or(KILL_GRACE);
-        if let Some(result) = task::bounded(work, &job.cancel, grace).await {
-            return result;
-        }
-        let what = job
-            .chunk
-            .map_or_else(|| "the command".to_owned(), |chunk| format!("chunk {}", chunk.id));
-        RealmConsole(Rc::clone(&self.user.realm)).warn(&format!(
-            "Warning: the adapter did not end {what} within {}ms of the abort; its result will be ignored.",
-            grace.as_millis()
-        ));
-        Err(Error::Abandoned)
+        self.user.within(who, work, &job.cancel, grace).await
     }
 
     /// Calls the caller's `execute`; gives what will come of it.

@@ -11,7 +11,7 @@ use super::{
         convert::{JsExecution, Signal, chunk_id},
         function::function,
         pristine::instance,
-        realm::{Realm, RealmConsole},
+        realm::Realm,
         reference::JsRef,
         value::{Thrown, Value},
     },
@@ -19,12 +19,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    console::Console,
     model::JobSpec,
     orchestrator::{
         Executor, FailureSlot, JobExecutionOptions, JobExecutor as CoreJobExecutor, JobObserver,
     },
-    task,
 };
 
 /// An executor of the caller's, or ours.
@@ -74,14 +72,11 @@ impl UserExecutor {
         });
         let object = self.options_value(options, execution, heard.as_ref())?;
         let work = self.user.start(c"execute", &[realm.spec_value(job)?, object], |_, _| Ok(()))?;
-        let Some(result) = task::bounded(work, &options.abort.token, options.kill_grace).await
-        else {
-            RealmConsole(Rc::clone(realm)).warn(&format!(
-                "Warning: the executor did not end within {}ms of the abort; its result will be ignored.",
-                options.kill_grace.as_millis()
-            ));
-            return Err(Error::Abandoned);
-        };
+        let who = || "the executor did not end".to_owned();
+        let result = self.user.within(who, work, &options.abort.token, options.kill_grace).await;
+        if matches!(result, Err(Error::Abandoned)) {
+            return result;
+        }
         let told = heard.and_then(|heard| heard.told.take()).or_else(|| options.failure.take());
         result.and(told.map_or(Ok(()), Err))
     }
@@ -94,7 +89,7 @@ impl UserExecutor {
         heard: Option<&Rc<Heard>>,
     ) -> Result<Value> {
         let (realm, js) = (&self.user.realm, self.user.realm.state.js);
-        let more = self.realm_object()?;
+        let more = realm.parse_json("{}")?;
         let set = |name, value| realm.caught(js.set(more, name, value));
         if let Some(heard) = heard {
             set(c"onProgress", self.on_progress(heard))?;
@@ -117,10 +112,6 @@ impl UserExecutor {
             set(c"completedChunkIds", realm.caught(realm.new_array(ids))?)?;
         }
         realm.caught(realm.glue(c"options", &[execution.options.get(), more]))
-    }
-
-    fn realm_object(&self) -> Result<Value> {
-        self.user.realm.parse_json("{}")
     }
 
     fn on_progress(&self, heard: &Rc<Heard>) -> Value {

@@ -15,15 +15,17 @@ pub(super) use repository::{MemoryRepository, UserRepository};
 pub(super) use stitcher::UserStitcher;
 pub(super) use storage::UserStorage;
 
-use std::{ffi::CStr, rc::Rc};
+use std::{ffi::CStr, rc::Rc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
 
 use super::{
     promise::Settled,
-    realm::Realm,
+    realm::{Realm, RealmConsole},
     reference::JsRef,
     value::{JsResult, Thrown, Type, Value},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, console::Console, task};
 
 /// An object that a caller passed in.
 #[derive(Debug)]
@@ -42,6 +44,26 @@ impl UserObject {
     pub(super) fn is_pristine(&self, class: &CStr) -> bool {
         let state = &self.realm.state;
         state.pristine.has_own_methods(state, self.object.get(), class)
+    }
+
+    /// Waits for work of the caller's own: until it is done, or until `grace` after `cancel`. Then it is left behind, with
+    /// a warning that says that `who` did not end.
+    pub(super) async fn within<T>(
+        &self,
+        who: impl FnOnce() -> String,
+        work: impl Future<Output = Result<T>>,
+        cancel: &CancellationToken,
+        grace: Duration,
+    ) -> Result<T> {
+        if let Some(result) = task::bounded(work, cancel, grace).await {
+            return result;
+        }
+        RealmConsole(Rc::clone(&self.realm)).warn(&format!(
+            "Warning: {} within {}ms of the abort; its result will be ignored.",
+            who(),
+            grace.as_millis()
+        ));
+        Err(Error::Abandoned)
     }
 
     /// Calls a method, looked up now, and waits for its answer, which may be a promise, a plain value or a throw.

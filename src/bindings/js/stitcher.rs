@@ -5,20 +5,13 @@ use std::rc::Rc;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use super::{
-    super::{
-        classes::FfmpegStitcher,
-        pristine::instance,
-        realm::{Realm, RealmConsole},
-        value::Value,
-    },
+    super::{classes::FfmpegStitcher, pristine::instance, realm::Realm, value::Value},
     UserObject,
 };
 use crate::{
-    Error, Result,
-    console::Console,
+    Result,
     process::KILL_GRACE,
     stitcher::{FfmpegStitcher as CoreFfmpegStitcher, StitchJob, VideoStitcher},
-    task,
 };
 
 /// A stitcher of the caller's, or one of ours.
@@ -45,14 +38,7 @@ impl UserStitcher {
             realm.caught(realm.new_array(job.inputs.iter().map(|input| js.string(input))))?;
         let work = self.user.start(c"stitch", &[inputs, js.string(&job.output)], |_, _| Ok(()))?;
         let grace = job.kill_grace.unwrap_or(KILL_GRACE);
-        if let Some(result) = task::bounded(work, &job.cancel, grace).await {
-            return result;
-        }
-        RealmConsole(Rc::clone(realm)).warn(&format!(
-            "Warning: the stitcher did not end within {}ms of the abort; its result will be ignored.",
-            grace.as_millis()
-        ));
-        Err(Error::Abandoned)
+        self.user.within(|| "the stitcher did not end".to_owned(), work, &job.cancel, grace).await
     }
 }
 

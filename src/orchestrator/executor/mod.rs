@@ -17,7 +17,7 @@ use crate::{
     console::Console,
     error::InvalidInput,
     model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, WorkerJob, WorkerResult, json},
-    process,
+    path, process,
     stitcher::StitchJob,
     task,
 };
@@ -360,8 +360,7 @@ impl Run<'_> {
 
 /// `path.resolve(folder, file)`.
 pub(super) fn resolve(folder: &str, file: &str) -> PathBuf {
-    let path = Path::new(folder).join(file);
-    path_clean::clean(std::path::absolute(&path).unwrap_or(path))
+    path::resolve(&Path::new(folder).join(file))
 }
 
 #[cfg(test)]

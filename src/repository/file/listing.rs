@@ -12,7 +12,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::super::Error;
-use crate::error::SystemError;
+use crate::{error::SystemError, model::decode_utf8};
 
 /// How many files a thread takes at a time.
 const STRIPE: usize = 32;
@@ -82,7 +82,7 @@ fn read_stripes(folder: &Path, names: &[OsString], next: &AtomicUsize) -> Listin
         let Some(rest) = names.get(start..).filter(|rest| !rest.is_empty()) else { return listing };
         for name in rest.iter().take(STRIPE) {
             let path = folder.join(name);
-            match std::fs::read(&path).map(Record::text) {
+            match std::fs::read(&path).map(decode_utf8) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => listing
                     .failures
@@ -104,11 +104,6 @@ struct Head<'a> {
 }
 
 impl Record {
-    fn text(bytes: Vec<u8>) -> String {
-        String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-    }
-
     fn parse(name: &OsString, text: String) -> Result<Self, serde_json::Error> {
         let created_at = match serde_json::from_str::<Head<'_>>(&text) {
             Ok(head) => head.created_at.and_then(|number| serde_json::from_str(number.get()).ok()),
