@@ -6,14 +6,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
+use futures_util::{
+    FutureExt,
+    future::{LocalBoxFuture, Shared},
 };
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{FailureSlot, LocalSpawner};
-use crate::{Result, error::millis, model::JobStatus, repository::JobRepository};
+use crate::{Error, Result, error::millis, model::JobStatus, repository::JobRepository};
 
 /// Snapshots may take one part in so many of the time, however large they grow: writing then costs time in proportion
 /// to how long the job runs, not to the square of its chunks.
@@ -28,8 +29,11 @@ pub(super) struct Ledger {
     /// Counts changes; `saved` is the last one that is stored.
     changed: Cell<u64>,
     saved: Cell<u64>,
-    writing: Cell<bool>,
-    written: Notify,
+    /// The save that is under way. Whoever waits for it takes it further, so that it never matters that one of them,
+    /// even who began it, waits no longer: what a repository was given cannot be taken back.
+    writing: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
+    /// What the last save failed with, until whoever began it has seen it.
+    failed: RefCell<Option<Error>>,
     /// A save is on its way for changes that may be behind.
     scheduled: Cell<bool>,
     last_write: Cell<(Instant, Duration)>,
@@ -44,8 +48,8 @@ impl Ledger {
             status: RefCell::new(status),
             changed: Cell::new(0),
             saved: Cell::new(0),
-            writing: Cell::new(false),
-            written: Notify::new(),
+            writing: RefCell::default(),
+            failed: RefCell::default(),
             scheduled: Cell::new(false),
             last_write: Cell::new((Instant::now(), Duration::ZERO)),
             closed: CancellationToken::new(),
@@ -74,23 +78,42 @@ impl Ledger {
     }
 
     /// Waits until everything applied so far is stored.
-    pub(super) async fn save(&self) -> Result<()> {
+    pub(super) async fn save(self: &Rc<Self>) -> Result<()> {
         let wanted = self.changed.get();
         while self.saved.get() < wanted {
-            let written = self.written.notified();
-            if self.writing.get() {
-                written.await;
+            if self.writing.borrow().is_some() {
+                self.written().await;
                 continue;
             }
-            let writer = Writer::new(self);
-            let (snapshot, version) = (self.status.borrow().clone(), self.changed.get());
-            let started = Instant::now();
-            self.repository.save(&snapshot).await?;
-            self.last_write.set((Instant::now(), started.elapsed()));
-            self.saved.set(version);
-            drop(writer);
+            self.failed.take();
+            *self.writing.borrow_mut() = Some(Rc::clone(self).write().boxed_local().shared());
+            self.written().await;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Waits for the save that is under way, if there is one.
+    pub(super) async fn written(&self) {
+        let writing = self.writing.borrow().clone();
+        if let Some(writing) = writing {
+            writing.await;
+        }
+    }
+
+    async fn write(self: Rc<Self>) {
+        let (snapshot, version) = (self.status.borrow().clone(), self.changed.get());
+        let started = Instant::now();
+        match self.repository.save(&snapshot).await {
+            Ok(()) => {
+                self.last_write.set((Instant::now(), started.elapsed()));
+                self.saved.set(version);
+            }
+            Err(error) => *self.failed.borrow_mut() = Some(error),
+        }
+        self.writing.take();
     }
 
     /// Stores what was applied so far: at once, or soon when the repository allows to be behind.
@@ -113,7 +136,7 @@ impl Ledger {
     }
 
     /// Stores at its pace what was applied, until there is nothing new or nothing more to come.
-    async fn save_behind(&self, pace: Duration) -> Result<()> {
+    async fn save_behind(self: &Rc<Self>, pace: Duration) -> Result<()> {
         while self.saved.get() < self.changed.get() {
             let (last, took) = self.last_write.get();
             let due = sleep_until(last + pace.max(took * WRITING_SHARE));
@@ -123,23 +146,6 @@ impl Ledger {
             self.save().await?;
         }
         Ok(())
-    }
-}
-
-/// The right to write. Given back also when a save fails or is dropped.
-struct Writer<'a>(&'a Ledger);
-
-impl<'a> Writer<'a> {
-    fn new(ledger: &'a Ledger) -> Self {
-        ledger.writing.set(true);
-        Self(ledger)
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        self.0.writing.set(false);
-        self.0.written.notify_waiters();
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     adapters::see,
+    error::exact_millis,
     model::{ChunkId, JobSpec, JobState, JobStatus},
     orchestrator::JobExecutionOptions,
     task,
@@ -141,7 +142,7 @@ impl Run {
     async fn upload(
         &self,
         shared: &Shared,
-        ledger: &Ledger,
+        ledger: &Rc<Ledger>,
         spec: JobSpec,
         folder: &str,
         options: &JobExecutionOptions,
@@ -173,7 +174,7 @@ impl Run {
                 Ok(spec)
             }
             Err(Error::Abandoned) => {
-                let ms = options.kill_grace.as_millis();
+                let ms = exact_millis(options.kill_grace);
                 shared.console.warn(&format!("Warning: the upload of job {} did not end within {ms}ms of the abort; it is left behind.", self.id));
                 Err(Error::Abandoned)
             }
@@ -186,10 +187,12 @@ impl Run {
     async fn finish(
         &self,
         shared: &Shared,
-        ledger: &Ledger,
+        ledger: &Rc<Ledger>,
         state: JobState,
         error: Option<&Error>,
     ) -> Result<bool> {
+        // A callback that was left behind after an abort may have left a save behind.
+        ledger.written().await;
         // Users edit records: what they changed besides is kept.
         let Some(record) = shared.repository.get(&self.id).await? else {
             ledger.close();
@@ -239,7 +242,7 @@ fn fail(ledger: &Ledger, error: &Error) {
 }
 
 /// Starts to store the record, tells so, and waits until it is stored.
-async fn save_and_tell(ledger: &Ledger, begun: oneshot::Sender<()>) -> Result<()> {
+async fn save_and_tell(ledger: &Rc<Ledger>, begun: oneshot::Sender<()>) -> Result<()> {
     let mut save = pin!(ledger.save());
     let first = std::future::poll_fn(|context| Poll::Ready(save.as_mut().poll(context))).await;
     // Nobody may be waiting for it any more.

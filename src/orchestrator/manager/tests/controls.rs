@@ -208,6 +208,22 @@ async fn control_while_the_end_is_being_stored_waits_for_it() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn save_that_takes_longer_than_the_grace_is_waited_for_and_overwrites_nothing() {
+    for act in [Act::Cancel, Act::Pause, Act::Delete] {
+        let scene = Scene::new();
+        let id = scene.submit_and_hold(job(2), "save running 1").await;
+        let release = async {
+            sleep(scene.options.kill_grace * 2).await;
+            scene.world.release();
+        };
+        tokio::join!(act.on(&scene.manager, &id), release);
+        assert_eq!(scene.state(&id), act.after(Some(JobState::Running)), "{act:?}");
+        sleep(HOUR).await;
+        assert_eq!(scene.state(&id), act.after(Some(JobState::Running)), "{act:?}");
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn cancelling_does_not_wait_for_an_executor_that_ends_well_after_all() {
     for (act, state) in [(Act::Cancel, JobState::Cancelled), (Act::Pause, JobState::Paused)] {
         let script = |_, options: JobExecutionOptions| async move {
