@@ -1,5 +1,15 @@
 // syncWorkspaceDependencies: the versions of workspace packages in each other's package.json.
-import { mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { syncWorkspaceDependencies } from '../index.js'
@@ -117,7 +127,21 @@ describe('syncWorkspaceDependencies', () => {
 
   it('rejects on broken JSON', async () => {
     const { rootDir } = workspace({ core: { name: 'core', version: '1.0.0' }, broken: '{"name": "broken",' })
-    expect(await rejection(() => syncWorkspaceDependencies({ rootDir }))).toBeInstanceOf(Error)
+    const error = await rejection(() => syncWorkspaceDependencies({ rootDir }))
+    expect(error).toBeInstanceOf(SyntaxError)
+    expect(error.message).toContain(join('broken', 'package.json'))
+  })
+
+  it('writes through a link and keeps the permissions of its target', async () => {
+    const { rootDir, text } = workspace({ core: { name: 'core', version: '2.0.0' }, app: {} })
+    const [link, target] = [join(rootDir, 'packages', 'app', 'package.json'), join(rootDir, 'app.json')]
+    rmSync(link)
+    writeFileSync(target, JSON.stringify({ name: 'app', dependencies: { core: '*' } }), { mode: 0o640 })
+    symlinkSync(target, link)
+    await syncWorkspaceDependencies({ rootDir })
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+    expect(statSync(target).mode & 0o777).toBe(0o640)
+    expect(JSON.parse(text('app')).dependencies).toEqual({ core: '^2.0.0' })
   })
 
   it.each([

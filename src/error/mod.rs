@@ -2,7 +2,7 @@
 
 mod system;
 
-use std::{any::Any, fmt, rc::Rc, time::Duration};
+use std::{any::Any, fmt, path::PathBuf, rc::Rc, time::Duration};
 
 pub(crate) use system::SpawnCode;
 pub use system::SystemError;
@@ -34,6 +34,14 @@ pub enum Error {
     /// A stored text is not JSON, or not what was expected. JavaScript receives a `SyntaxError`.
     #[error("{0}")]
     Syntax(#[source] serde_json::Error),
+    /// A file is not JSON. JavaScript receives a `SyntaxError`.
+    #[error("{}: {source}", path.display())]
+    SyntaxIn {
+        /// What is wrong with it.
+        source: serde_json::Error,
+        /// The file.
+        path: PathBuf,
+    },
     /// A child process could not do its work.
     #[error(transparent)]
     Process(process::Error),
@@ -147,12 +155,21 @@ impl From<governance::Error> for Error {
     fn from(error: governance::Error) -> Self {
         match error {
             governance::Error::System(system) => Self::System(system),
-            governance::Error::Syntax { source, .. } => Self::Syntax(source),
+            governance::Error::Syntax { source, path } => Self::SyntaxIn { source, path },
         }
     }
 }
 
-/// `duration` in whole milliseconds, for texts and for JavaScript.
+/// `duration` in milliseconds, as its owner gave it, for texts.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no duration here comes near 2^53 ns, or its fraction is of no interest"
+)]
+pub(crate) fn exact_millis(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
+/// `duration` in whole milliseconds, for JavaScript.
 #[expect(clippy::cast_precision_loss, reason = "no duration here comes near 2^53 ms")]
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_millis() as f64

@@ -32,11 +32,12 @@ pub(crate) fn replace(
 ) -> Result<(), SystemError> {
     let failed = |syscall| move |source| SystemError::new(source, syscall, path);
     let temporary = temporary_path(path);
-    let (file, stray) = open_locked(path, &temporary)?;
+    let (file, opened) = open_locked(path, &temporary)?;
     let written = (|| {
-        if stray {
+        if opened.len() > 0 {
             file.set_len(0).map_err(failed("ftruncate"))?;
         }
+        keep_permissions(path, &file, &opened).map_err(failed("fchmod"))?;
         let mut out = BufWriter::with_capacity(64 * 1024, &file);
         write(&mut out).and_then(|()| out.flush()).map_err(failed("write"))?;
         drop(out);
@@ -54,6 +55,15 @@ pub(crate) fn replace(
         sync_folder(path).map_err(failed("fsync"))?;
     }
     Ok(())
+}
+
+/// Lets `file` be read and written by those who may read and write `path`.
+fn keep_permissions(path: &Path, file: &File, opened: &Metadata) -> io::Result<()> {
+    let Ok(old) = std::fs::metadata(path) else { return Ok(()) };
+    if old.permissions() == opened.permissions() {
+        return Ok(());
+    }
+    file.set_permissions(old.permissions())
 }
 
 /// Makes the names in the folder of `path` durable.
@@ -83,9 +93,9 @@ fn temporary_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Opens the temporary file and locks it; gives also whether there is anything in it. A writer who held it before has
+/// Opens the temporary file and locks it; gives also what it is like. A writer who held it before has
 /// renamed or removed it since: then the name means another file, or none, and it is opened again.
-fn open_locked(path: &Path, temporary: &Path) -> Result<(File, bool), SystemError> {
+fn open_locked(path: &Path, temporary: &Path) -> Result<(File, Metadata), SystemError> {
     let failed = |syscall| move |source| SystemError::new(source, syscall, path);
     loop {
         let file = match open(temporary) {
@@ -101,7 +111,7 @@ fn open_locked(path: &Path, temporary: &Path) -> Result<(File, bool), SystemErro
         let locked = lock(&file);
         let opened = file.metadata().map_err(failed("stat"))?;
         if !locked || names(temporary, &opened).map_err(failed("stat"))? {
-            return Ok((file, opened.len() > 0));
+            return Ok((file, opened));
         }
     }
 }
@@ -171,6 +181,21 @@ mod tests {
             (std::fs::read(&path).unwrap(), names(folder.path())),
             (b"new".to_vec(), vec!["a.json".to_owned()])
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for wanted in [0o600, 0o664] {
+            std::fs::write(&path, "old").unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(wanted)).unwrap();
+            replace(&path, Durability::Cached, |out| out.write_all(b"new")).unwrap();
+            assert_eq!((std::fs::read(&path).unwrap(), mode()), (b"new".to_vec(), wanted));
+        }
     }
 
     #[test]
