@@ -239,6 +239,21 @@ describe('the signal', () => {
     expect([listeners(signal), warnings]).toEqual([0, []])
   })
 
+  it('of many jobs at once has one listener, ends them all, and has none after it', async () => {
+    captureConsole()
+    const warnings = captureWarnings()
+    const control = new AbortController()
+    const held = gate()
+    const adapter = adapterOf(() => held.promise)
+    const jobs = Array.from({ length: 20 }, () => outcome(run(adapter, spec(1), { signal: control.signal })))
+    await until(() => adapter.calls.length === 20, 'all jobs')
+    expect(listeners(control.signal)).toBe(1)
+    control.abort()
+    held.open(ok())
+    for (const { error } of await Promise.all(jobs)) expect(error).toMatchObject(aborted)
+    expect([listeners(control.signal), warnings]).toEqual([0, []])
+  })
+
   it('has no listener after a failure, and keeps its onabort', async () => {
     captureConsole()
     const control = new AbortController()

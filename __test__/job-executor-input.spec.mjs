@@ -1,6 +1,6 @@
 // JobExecutor: incomplete specs that are fine, and bad ones that are refused before anything runs.
 import { describe, expect, it } from 'vitest'
-import { JobExecutor } from '../index.js'
+import { JobExecutor, LocalWorkerAdapter } from '../index.js'
 import { captureConsole } from './support/console.mjs'
 import { adapterOf, chunk, spec } from './support/jobs.mjs'
 import { rejection } from './support/wait.mjs'
@@ -28,6 +28,16 @@ describe('an incomplete spec is fine:', () => {
     const adapter = adapterOf()
     await run(adapter, { chunks: [{ id: 1, command: '' }, chunk(2), { id: 3 }] }, { completedChunkIds: [1, 3] })
     expect(adapter.calls.map(({ meta }) => meta.chunkId)).toEqual([2])
+  })
+
+  it('proxies of the user’s objects and arrays, as state libraries make them', async () => {
+    captureConsole()
+    const proxied = (value) =>
+      new Proxy(value, { get: (of, key) => (Object(of[key]) === of[key] ? proxied(of[key]) : of[key]) })
+    const adapter = adapterOf()
+    await run(adapter, proxied(spec(3)), proxied({ completedChunkIds: [2] }))
+    expect(adapter.calls.map(({ meta }) => meta.chunkId)).toEqual([1, 3])
+    await run(new LocalWorkerAdapter(), proxied(spec(['true', 'true'])))
   })
 
   it('no options', async () => {
@@ -76,6 +86,8 @@ describe('wrong types reject with a TypeError that names the field:', () => {
     ['jobDir', one, { jobDir: 5 }],
     ['signal', one, { signal: 5 }],
     ['completedChunkIds', one, { completedChunkIds: 'all' }],
+    ['stitcher', one, { stitcher: 5, outputFile: 'out.mp4' }],
+    ['mergeAdapter', one, { mergeAdapter: 'local' }],
     ['onProgress', one, { onProgress: 'x' }],
     ['onChunkComplete', one, { onChunkComplete: {} }],
     ['onChunkStdout', one, { onChunkStdout: 1 }],

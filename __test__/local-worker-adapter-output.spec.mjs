@@ -77,6 +77,34 @@ describe('callbacks', () => {
     expect(await rejection(() => new LocalWorkerAdapter().execute(job))).toBe(mine)
     expect(mark.living()).toEqual([])
   })
+
+  const never = () => new Promise(() => {})
+
+  it.for([
+    ['while the command runs', 'echo x; sleep 60', 'Worker job timed out after 100.5ms'],
+    ['after the command has ended', 'echo x', undefined],
+  ])('whose promise never settles do not hold up a timeout %s', async ([, script, message], context) => {
+    const mark = processMark(context)
+    const job = { command: 'sh', args: ['-c', script], env: mark.env, onStdout: never, timeout: 100.5 }
+    const ended = new LocalWorkerAdapter().execute(job).then(
+      ({ stdout }) => ({ stdout }),
+      (error) => ({ message: error.message }),
+    )
+    expect(await ended).toEqual(message ? { message } : { stdout: 'x\n' })
+    expect(mark.living()).toEqual([])
+  })
+
+  it('whose promise never settles do not hold up an abort', async (context) => {
+    const mark = processMark(context)
+    const controller = new AbortController()
+    const onStdout = () => {
+      controller.abort()
+      return never()
+    }
+    const job = { command: 'sh', args: ['-c', 'echo x; sleep 60'], env: mark.env, onStdout, signal: controller.signal }
+    expect(await rejection(() => new LocalWorkerAdapter().execute(job))).toMatchObject({ message: 'Job was aborted' })
+    expect(mark.living()).toEqual([])
+  })
 })
 
 describe('characters', () => {

@@ -8,7 +8,7 @@ use super::{
     function::function,
     realm::Realm,
     reference::JsRef,
-    value::{JsResult, Type, Value},
+    value::{JsResult, Value},
 };
 use crate::orchestrator::AbortSource;
 
@@ -36,16 +36,14 @@ impl AbortListener {
         if source.is_aborted() {
             return Ok((source, None));
         }
-        let add = js.get(signal, c"addEventListener")?;
-        if js.type_of(add) != Type::Function {
-            return Ok((source, None));
-        }
         let cancelled = source.token.clone();
         let listener = function(&realm.state, move |state, _| {
             cancelled.cancel();
             Ok(state.js.undefined())
         });
-        js.call(signal, add, &[js.string("abort"), listener])?;
+        if !js.truthy(realm.glue(c"listen", &[signal, listener])?) {
+            return Ok((source, None));
+        }
         let listener = JsRef::new(&realm.state, listener)?;
         Ok((source, Some(Self { realm: Rc::clone(realm), signal: kept, listener })))
     }
@@ -53,16 +51,10 @@ impl AbortListener {
 
 impl Drop for AbortListener {
     fn drop(&mut self) {
-        let (realm, js) = (&self.realm, self.realm.state.js);
-        if !realm.state.alive.get() {
-            return;
+        if self.realm.state.alive.get() {
+            // A look-alike that throws keeps its listener, which does no harm.
+            drop(self.realm.glue(c"unlisten", &[self.signal.get(), self.listener.get()]));
         }
-        let signal = self.signal.get();
-        // A look-alike may be unable to forget its listeners; they do no harm.
-        drop(js.get(signal, c"removeEventListener").and_then(|remove| match js.type_of(remove) {
-            Type::Function => js.call(signal, remove, &[js.string("abort"), self.listener.get()]),
-            _ => Ok(remove),
-        }));
     }
 }
 

@@ -100,7 +100,9 @@ impl Realm {
                 }
                 value
             }
-            Error::Syntax(_) => self.error_of(c"SyntaxError", &error.to_string()),
+            Error::Syntax(_) | Error::SyntaxIn { .. } => {
+                self.error_of(c"SyntaxError", &error.to_string())
+            }
             Error::System(system) => self.system_error(system),
             Error::Process(process::Error::Spawn { source, program, args }) => {
                 let value = self.error(&error.to_string());

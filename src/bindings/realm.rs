@@ -41,11 +41,31 @@ const clone = (value, seen = new Map()) => {
   return copy;
 };
 const { then } = Promise.prototype;
+const signals = new WeakMap();
 const present = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 return {
   then,
   clone: (value) => clone(value),
   log: (text) => { console.log(text); },
+  listen: (signal, listener) => {
+    if (typeof signal.addEventListener !== 'function') return false;
+    let shared = signals.get(signal);
+    if (shared === undefined) {
+      const listeners = new Set();
+      shared = { listeners, fire: () => { for (const one of [...listeners]) one(); } };
+      signal.addEventListener('abort', shared.fire);
+      signals.set(signal, shared);
+    }
+    shared.listeners.add(listener);
+    return true;
+  },
+  unlisten: (signal, listener) => {
+    const { listeners, fire } = signals.get(signal);
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    signals.delete(signal);
+    if (typeof signal.removeEventListener === 'function') signal.removeEventListener('abort', fire);
+  },
   context: (chunks, cwd, meta, jobDefUrl, signal, onStdout, onStderr) => ({
     chunks, cwd, signal, onStdout, onStderr,
     meta: meta === undefined && jobDefUrl === undefined ? undefined : { ...meta, ...present({ jobDefUrl }) },

@@ -179,7 +179,8 @@ impl Js {
 
     /// `array.length`.
     pub(super) fn len(self, array: Value) -> JsResult<u32> {
-        get!(self, napi_get_array_length(array.0), 0)
+        let length = self.get(array, c"length")?;
+        get!(self, napi_get_value_uint32(length.0), 0)
     }
 
     /// The numbers of a `Float64Array`.
@@ -239,7 +240,15 @@ impl Js {
 
     /// `Array.isArray(value)`.
     pub(super) fn is_array(self, value: Value) -> bool {
-        get!(self, napi_is_array(value.0), false).unwrap_or(false)
+        if get!(self, napi_is_array(value.0), false).unwrap_or(false) {
+            return true;
+        }
+        // Node-API does not look through proxies, which state libraries wrap their arrays in.
+        let ask = || {
+            let class = self.get(self.global()?, c"Array")?;
+            self.call(class, self.get(class, c"isArray")?, &[value])
+        };
+        self.type_of(value) == Type::Object && ask().is_ok_and(|answer| self.truthy(answer))
     }
 
     /// Whether the value is a promise, of any realm.

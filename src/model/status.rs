@@ -122,6 +122,14 @@ impl JobStatus {
         Ok(RecordView::parse(text).map_err(Error::Syntax)?.into_status())
     }
 
+    /// Records what was seen of a chunk's output, in the place that JavaScript would give it: chunks end in any order.
+    pub fn see_output(&mut self, chunk: String, seen: FileSeen) {
+        let outputs = self.outputs.get_or_insert_default();
+        let order = key_order(&chunk);
+        let place = outputs.partition_point(|other, _| key_order(other) <= order);
+        outputs.insert_before(place, chunk, seen);
+    }
+
     /// The chunks that are recorded as done.
     pub fn completed_ids(&self) -> Vec<ChunkId> {
         let mut seen = HashSet::new();
@@ -177,6 +185,12 @@ impl JobStatus {
         pieces.extend(known.into_iter().map(|(name, piece)| (name.to_owned(), piece)));
         Ok(JobDocument { pieces })
     }
+}
+
+/// Where JavaScript has the key of an object: those that are numbers first, the smallest before the others.
+fn key_order(key: &str) -> u32 {
+    let number = key.parse::<u32>().ok().filter(|number| number.to_string() == key);
+    number.unwrap_or(u32::MAX)
 }
 
 fn outputs_json(outputs: &IndexMap<String, FileSeen>) -> String {
@@ -339,6 +353,16 @@ mod tests {
     #[test]
     fn reading_and_writing_changes_nothing() {
         assert_eq!(text(&JobStatus::parse(RECORD).unwrap()), RECORD);
+    }
+
+    #[test]
+    fn outputs_are_in_the_order_javascript_gives_them() {
+        let mut status = JobStatus::default();
+        for id in ["11", "-1", "2", "1.5", "0", "4294967295"] {
+            status.see_output(id.to_owned(), FileSeen { size: 1, modified_ms: 2.0 });
+        }
+        let names: Vec<_> = status.outputs.unwrap().into_keys().collect();
+        assert_eq!(names, ["0", "2", "11", "-1", "1.5", "4294967295"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use command_line::{check, split};
 pub use supervisor::Supervisor;
 
 use crate::{
-    error::{self, InvalidInput, millis},
+    error::{self, InvalidInput, exact_millis},
     model::{OutputTarget, Text},
 };
 
@@ -115,7 +115,7 @@ pub enum Error {
     #[error("Job was aborted")]
     Aborted,
     /// It took too long, and is over.
-    #[error("Worker job timed out after {}ms", millis(*.0))]
+    #[error("Worker job timed out after {}ms", exact_millis(*.0))]
     TimedOut(Duration),
     /// It wrote more than can be handed over, and is over.
     #[error(
@@ -138,7 +138,7 @@ pub enum Error {
         args: Vec<String>,
     },
     /// Parts of it are still there after it was killed.
-    #[error("process {pid} of '{program}' could not be ended: it is still there {}ms after SIGKILL", millis(*.waited))]
+    #[error("process {pid} of '{program}' could not be ended: it is still there {}ms after SIGKILL", exact_millis(*.waited))]
     Unkillable {
         /// Its process id, which is also the id of its group.
         pid: u32,

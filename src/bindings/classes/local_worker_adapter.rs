@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use napi::{Env, Unknown, bindgen_prelude::This};
 use napi_derive::napi;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     super::{
@@ -57,9 +58,18 @@ impl LocalWorkerAdapter {
 fn execute(realm: &Rc<Realm>, adapter: &CoreLocalWorkerAdapter, job: Value) -> Result<Value> {
     let DirectJob { job, failure, listeners, ropes, listener } = realm.read_worker_job(job)?;
     let adapter = adapter.clone();
+    let (cancel, timeout) = (job.cancel.clone(), job.timeout);
     let work = async move {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let outcome = adapter.execute(job).await;
-        listeners.settle().await;
+        if outcome.is_ok() {
+            // What callbacks returned is waited for no longer than the command itself would have been.
+            let settled = cancel.run_until_cancelled(listeners.settle());
+            match deadline {
+                Some(deadline) => drop(timeout_at(deadline, settled).await),
+                None => drop(settled.await),
+            }
+        }
         drop(listener);
         if let Some(error) = failure.take() {
             return Err(error);

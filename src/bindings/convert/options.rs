@@ -149,11 +149,11 @@ impl Realm {
             kill_grace: reader.delay(c"killGraceMs")?.unwrap_or(KILL_GRACE),
             abort,
             merge_adapter: reader
-                .field(c"mergeAdapter")?
+                .object(c"mergeAdapter")?
                 .map(|adapter| UserWorkerAdapter::shared(self, adapter))
                 .transpose()?,
             stitcher: reader
-                .field(c"stitcher")?
+                .object(c"stitcher")?
                 .map(|stitcher| UserStitcher::shared(self, stitcher))
                 .transpose()?,
             output_file: reader.string(c"outputFile")?.filter(|file| !file.is_empty()),
@@ -178,6 +178,12 @@ impl Reader<'_> {
 
     fn keep(&self, value: Value) -> Result<JsRef> {
         self.realm.caught(JsRef::new(&self.realm.state, value))
+    }
+
+    fn object(&self, name: &CStr) -> Result<Option<Value>> {
+        let Some(value) = self.field(name)? else { return Ok(None) };
+        let path = format!("options.{}", name.to_string_lossy());
+        super::require_object(self.realm.state.js, value, &path).map(|()| Some(value))
     }
 
     fn string(&self, name: &CStr) -> Result<Option<String>> {

@@ -25,7 +25,7 @@ use super::{
     reference::JsRef,
     value::{JsResult, Thrown, Type, Value},
 };
-use crate::{Error, Result, console::Console, task};
+use crate::{Error, Result, console::Console, error::exact_millis, task};
 
 /// An object that a caller passed in.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl UserObject {
         RealmConsole(Rc::clone(&self.realm)).warn(&format!(
             "Warning: {} within {}ms of the abort; its result will be ignored.",
             who(),
-            grace.as_millis()
+            exact_millis(grace)
         ));
         Err(Error::Abandoned)
     }

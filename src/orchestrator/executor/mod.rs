@@ -15,7 +15,7 @@ use crate::{
     Error as CrateError, Result,
     adapters::WorkerAdapter,
     console::Console,
-    error::InvalidInput,
+    error::{InvalidInput, exact_millis},
     model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, WorkerJob, WorkerResult, json},
     path, process,
     stitcher::StitchJob,
@@ -198,7 +198,7 @@ impl Run<'_> {
             let delay = self.options.retry_delay;
             self.console.warn(&format!(
                 "[Worker {worker}] Chunk {id} failed (Attempt {attempt}/{of}). Retrying in {}ms... Error: {error}",
-                delay.as_millis()
+                exact_millis(delay)
             ));
             if !delay.is_zero() {
                 // Ended early by an abort or a failure; which one is seen at the top of the loop, or by the worker.

@@ -3,7 +3,6 @@
 use std::{rc::Rc, sync::Arc};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
-use indexmap::IndexMap;
 
 use super::{super::ledger::Ledger, LocalSpawner};
 use crate::{
@@ -108,6 +107,6 @@ fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult) {
     status.logs.get_or_insert_default().push(entry);
     *status.total_duration_ms.get_or_insert_default() += result.duration_ms;
     if let Some(seen) = result.output {
-        status.outputs.get_or_insert_with(IndexMap::new).insert(id.to_string(), seen);
+        status.see_output(id.to_string(), seen);
     }
 }
