@@ -6,6 +6,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio::sync::Notify;
 
 use super::{
+    context::AsyncContext,
     promise::is_thenable,
     realm::Realm,
     reference::JsRef,
@@ -23,6 +24,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Listeners {
     realm: Rc<Realm>,
+    /// Where they belong: output comes from outside of any.
+    context: AsyncContext,
     failure: FailureSlot,
     /// Whether one of them has failed. None is called any more then.
     failed: Cell<bool>,
@@ -35,6 +38,7 @@ impl Listeners {
     pub(super) fn new(realm: &Rc<Realm>, failure: FailureSlot) -> Rc<Self> {
         Rc::new(Self {
             realm: Rc::clone(realm),
+            context: AsyncContext::current(&realm.state),
             failure,
             failed: Cell::new(false),
             pending: Cell::new(0),
@@ -48,7 +52,8 @@ impl Listeners {
             return false;
         }
         let js = self.realm.state.js;
-        let called = js.call(this, function, arguments).and_then(|answer| self.watch(answer));
+        let called = self.context.enter(|| js.call(this, function, arguments));
+        let called = called.and_then(|answer| self.watch(answer));
         called.map_err(|thrown| self.fail(self.realm.foreign(thrown.0))).is_ok()
     }
 

@@ -8,6 +8,7 @@
 mod abort;
 mod callback;
 mod classes;
+mod context;
 mod convert;
 mod error;
 mod function;

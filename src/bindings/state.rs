@@ -5,7 +5,9 @@ use std::{
     collections::VecDeque,
     ffi::c_void,
     fmt,
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     ptr,
     rc::Rc,
     sync::{Arc, LazyLock},
@@ -20,6 +22,7 @@ use tokio::{
 };
 
 use super::{
+    context::AsyncContext,
     hub::Hub,
     pristine::Pristine,
     promise::ListenerPool,
@@ -201,14 +204,15 @@ impl State {
         }
     }
 
-    /// Runs `work` on this thread to its end, and keeps the process alive until then.
+    /// Runs `work` on this thread to its end, in the asynchronous context of now, and keeps the process alive until then.
     pub(super) fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
-        let kept = KeepAlive::new(self);
+        let (kept, context) = (KeepAlive::new(self), AsyncContext::current(self));
         let hub = Arc::clone(&self.hub);
         let key = self.js.0 as usize;
         let schedule = move |runnable: Runnable| schedule(&hub, key, runnable);
         let future = async move {
-            work.await;
+            let mut work = pin!(work);
+            poll_fn(|waker| context.enter(|| work.as_mut().poll(waker))).await;
             drop(kept);
         };
         let (runnable, task) = async_task::spawn_local(future, schedule);
