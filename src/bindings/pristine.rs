@@ -1,6 +1,10 @@
-//! Tells objects of our own classes that behave as we made them from those that somebody has changed.
+//! Tells objects of our own classes that behave as we made them from those that somebody has changed, and finds them
+//! behind proxies and heirs.
 
-use std::{cell::RefCell, ffi::CStr};
+use std::{
+    cell::{OnceCell, RefCell},
+    ffi::CStr,
+};
 
 use napi::bindgen_prelude::{ClassInstance, FromNapiValue, MaybeTypeTag};
 
@@ -22,10 +26,37 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
 ];
 const REPOSITORY: &[&CStr] = &[c"save", c"get", c"list", c"delete"];
 
+/// Methods are called on what users have of our objects: also on proxies, as state libraries make them, and on objects that
+/// inherit from one. Node-API knows neither, so each object carries a way to itself. A function, because such libraries
+/// hand out proxies of objects. What a method cannot be called on is, like every other mistake, a rejection.
+const THIS: &str = r"
+((self) => ({
+  mark: (object) => void Object.defineProperty(object, self, { value: () => object, configurable: true }),
+  find: (object) => object[self]?.(),
+  wrap: ({ prototype }) => {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      const { value: native, ...attributes } = Object.getOwnPropertyDescriptor(prototype, name);
+      if (name === 'constructor' || typeof native !== 'function') continue;
+      const { [name]: value } = {
+        [name](...given) {
+          try {
+            return Reflect.apply(native, this[self]?.() ?? this, given);
+          } catch (error) {
+            return Promise.reject(error);
+          }
+        },
+      };
+      Object.defineProperty(prototype, name, { ...attributes, value });
+    }
+  },
+}))(Symbol('helios-infrastructure'))";
+
 /// Methods as we made them. A test runner may load the addon several times into one environment, so that there may be
 /// several of each.
 #[derive(Default)]
 pub(super) struct Pristine {
+    /// What [`THIS`] gives.
+    this: OnceCell<JsRef>,
     classes: RefCell<Vec<(&'static CStr, JsRef)>>,
     methods: RefCell<Vec<(&'static CStr, &'static CStr, JsRef)>>,
 }
@@ -34,8 +65,12 @@ impl Pristine {
     /// Remembers the methods of the classes among `exports`.
     pub(super) fn remember(&self, state: &State, exports: Value) -> JsResult<()> {
         let js = state.js;
+        if self.this.get().is_none() {
+            drop(self.this.set(JsRef::new(state, js.run(THIS)?)?));
+        }
         for (class, methods) in CLASSES {
             let constructor = js.get(exports, class)?;
+            self.call(state, c"wrap", constructor)?;
             self.classes.borrow_mut().push((class, JsRef::new(state, constructor)?));
             let prototype = js.get(constructor, c"prototype")?;
             for method in *methods {
@@ -44,6 +79,16 @@ impl Pristine {
             }
         }
         Ok(())
+    }
+
+    /// Lets a new object of ours be found behind others.
+    pub(super) fn mark(&self, state: &State, object: Value) -> JsResult<()> {
+        self.call(state, c"mark", object).map(drop)
+    }
+
+    fn call(&self, state: &State, function: &CStr, object: Value) -> JsResult {
+        let this = self.this.get().map_or_else(|| state.js.undefined(), JsRef::get);
+        state.js.call(this, state.js.get(this, function)?, &[object])
     }
 
     /// `object instanceof class`.
@@ -79,5 +124,6 @@ pub(super) fn instance<'a, T: MaybeTypeTag + 'a>(
         return None;
     }
     // SAFETY: called on the thread of the environment with a live object; the type tag is checked.
-    unsafe { ClassInstance::<T>::from_napi_value(state.js.0, object.0) }.ok()
+    let read = |object: Value| unsafe { ClassInstance::from_napi_value(state.js.0, object.0) }.ok();
+    read(object).or_else(|| read(state.pristine.call(state, c"find", object).ok()?))
 }

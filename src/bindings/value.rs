@@ -140,6 +140,12 @@ impl Js {
         .map(Value)
     }
 
+    /// Runs a script of ours.
+    pub(super) fn run(self, script: &str) -> JsResult {
+        let script = self.string(script);
+        get!(self, napi_run_script(script.0), ptr::null_mut()).map(Value)
+    }
+
     /// `new constructor(…)`.
     pub(super) fn construct(self, constructor: Value, arguments: &[Value]) -> JsResult {
         let raw: Vec<sys::napi_value> = arguments.iter().map(|argument| argument.0).collect();

@@ -46,7 +46,10 @@ fn constructing(env: Env, this: &This<'_>, class: &CStr) -> napi::Result<Rc<Real
     let state = State::of(Js(env.raw()));
     let realm = state.realm();
     if state.pristine.is_instance(&state, Value(this.object.raw()), class) {
-        return Ok(realm);
+        return match state.pristine.mark(&state, Value(this.object.raw())) {
+            Ok(()) => Ok(realm),
+            Err(error) => Err(thrown(&realm, &realm.foreign(error.0))),
+        };
     }
     let class = class.to_string_lossy();
     let text = format!("Class constructor {class} cannot be invoked without 'new'");
