@@ -9,10 +9,33 @@ use napi::sys;
 
 use super::{state::State, value::Js};
 
+/// Which of our contexts the thread is in. To enter one costs 0.4 µs, a tenth of a chunk of a quick adapter; a microtask
+/// is in the context that its promise was awaited in already.
+#[derive(Clone, Default)]
+pub(super) struct Current(Rc<Cell<Id>>);
+
+/// Tells contexts from each other; 0 is none of ours.
+type Id = u64;
+
+impl Current {
+    /// The context that we are in.
+    pub(super) fn id(&self) -> Id {
+        self.0.get()
+    }
+
+    /// Does `work`, knowing that it is in the context `id`.
+    pub(super) fn within<T>(&self, id: Id, work: impl FnOnce() -> T) -> T {
+        let _restored = Restored { current: &self.0, before: self.0.replace(id) };
+        work()
+    }
+}
+
 /// The context that was current when this was made.
 pub(super) struct AsyncContext {
     js: Js,
     alive: Rc<Cell<bool>>,
+    current: Current,
+    id: Id,
     raw: sys::napi_async_context,
 }
 
@@ -23,13 +46,17 @@ impl AsyncContext {
         let mut raw = ptr::null_mut();
         // SAFETY: called on the thread of the environment, with a live name and out pointer.
         unsafe { sys::napi_async_init(js.0, ptr::null_mut(), name.0, &raw mut raw) };
-        Self { js, alive: Rc::clone(&state.alive), raw }
+        let id = state.contexts.replace(state.contexts.get() + 1) + 1;
+        Self { js, alive: Rc::clone(&state.alive), current: state.context.clone(), id, raw }
     }
 
     /// Does `work` in the context.
     pub(super) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.current.id() == self.id {
+            return work();
+        }
         let _scope = Scope::open(self);
-        work()
+        self.current.within(self.id, work)
     }
 }
 
@@ -45,6 +72,18 @@ impl Drop for AsyncContext {
 impl fmt::Debug for AsyncContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AsyncContext")
+    }
+}
+
+/// Says that we are in no other context any more. Also after a panic.
+struct Restored<'a> {
+    current: &'a Cell<Id>,
+    before: Id,
+}
+
+impl Drop for Restored<'_> {
+    fn drop(&mut self) {
+        self.current.set(self.before);
     }
 }
 

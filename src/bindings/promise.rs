@@ -131,6 +131,7 @@ impl Realm {
     ) -> JsResult<()> {
         let pair = self.state.listeners.take(&self.state)?;
         *pair.listener.borrow_mut() = Some(Box::new(listener));
+        pair.context.set(self.state.context.id());
         let started = start(pair.fulfilled.get(), pair.rejected.get());
         if started.is_err() {
             // Neither function was attached to anything.
@@ -195,6 +196,8 @@ pub(super) struct ListenerPool {
 
 struct Pair {
     listener: RefCell<Option<Listener>>,
+    /// The context that the promise was awaited in, and that the functions are called in.
+    context: Cell<u64>,
     fulfilled: JsRef,
     rejected: JsRef,
 }
@@ -229,6 +232,7 @@ impl ListenerPool {
         };
         let pair = Rc::new(Pair {
             listener: RefCell::default(),
+            context: Cell::default(),
             fulfilled: function(Some(fulfilled))?,
             rejected: function(Some(rejected))?,
         });
@@ -280,9 +284,14 @@ unsafe fn fire(js: Js, info: sys::napi_callback_info, outcome: fn(Value) -> Resu
     // SAFETY: as above.
     let free = unsafe { Rc::from_raw(slot.pair.get()) };
     state.listeners.free.borrow_mut().push(free);
-    state.enter_microtask(|state| {
-        // A panic is a bug of ours; it must not unwind into Node.
-        drop(std::panic::catch_unwind(AssertUnwindSafe(|| listener(state, outcome(Value(value))))));
+    let (state, context) = (&state, pair.context.get());
+    state.context.within(context, || {
+        state.enter_microtask(|state| {
+            // A panic is a bug of ours; it must not unwind into Node.
+            drop(std::panic::catch_unwind(AssertUnwindSafe(|| {
+                listener(state, outcome(Value(value)));
+            })));
+        });
     });
 }
 

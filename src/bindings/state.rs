@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    context::AsyncContext,
+    context::{AsyncContext, Current},
     hub::Hub,
     pristine::Pristine,
     promise::ListenerPool,
@@ -63,6 +63,9 @@ pub(super) struct State {
     pub(super) pristine: Pristine,
     pub(super) listeners: ListenerPool,
     pub(super) turn: Turn,
+    pub(super) context: Current,
+    /// How many contexts there have been.
+    pub(super) contexts: Cell<u64>,
     realm: RefCell<Option<Rc<Realm>>>,
     runtime: Handle,
     /// Futures that can go on.
@@ -115,6 +118,8 @@ impl State {
             pristine: Pristine::default(),
             listeners: ListenerPool::default(),
             turn: Turn::new(js),
+            context: Current::default(),
+            contexts: Cell::new(0),
             realm: RefCell::default(),
             runtime: RUNTIME.handle().clone(),
             ready: RefCell::default(),
