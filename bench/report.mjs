@@ -209,6 +209,7 @@ ${shortfalls.length ? shortfalls.join('\n') : 'None.'}
 - Console lines cost the same on both sides: they are counted, not printed.
 - Chunks of the executor rows go to a JavaScript adapter that answers at once. Job files are those of freshly submitted
   jobs of 10 chunks and in the page cache; saves go into an empty folder.
+  On a disk where much was deleted in the last six minutes both sides save several times slower.
 - A JobManager row ends when the job's file says \`completed\`; the file is then read and every log entry counted.
 - Memory rows: V8's young generation has a fixed small size, as V8 enlarges it in large steps. Of 30 samples after
   garbage collection the median of the last third must not lie above that of the middle third by more than

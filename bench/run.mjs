@@ -9,7 +9,7 @@
 //   --list    prints the names of the rows
 // A whole run with at least 5 rounds writes bench/RESULTS.md.
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -114,14 +114,13 @@ async function measureRow(row, temporary) {
 async function measureWorkload({ module, row, size }, temporary) {
   const { jobs, chunks } = size
   const scratch = mkdtempSync(join(temporary, `${row.name}-`))
-  const [jobFolder, smallJobFolder] = ['jobs', 'small'].map((name) => join(temporary, name))
-  if (row.readsFolder) {
-    rmSync(jobFolder, { recursive: true, force: true })
+  const [jobFolder, smallJobFolder] = [`jobs-${jobs}`, 'jobs-few'].map((name) => join(temporary, name))
+  if (row.readsFolder && !existsSync(jobFolder)) {
     writeJobFolder(jobFolder, { jobs, chunks })
     writeJobFolder(smallJobFolder, { jobs: 50, chunks })
   }
-  // Nothing is removed before the end of the run: for five seconds ext4 looks at every inode that was freed before it
-  // takes one, so that what was deleted here would slow down the saves that are measured next, up to twenty times.
+  // Nothing is removed before the end of the run: ext4 without a journal looks for minutes at every inode that was freed
+  // before it takes one, so that what was deleted here would slow down the saves that are measured next several times.
   const argument = JSON.stringify({ module, row: row.name, size, scratch, jobFolder, smallJobFolder })
   return runNode(['--expose-gc', ...(row.nodeOptions ?? []), here('worker.mjs'), argument])
 }
