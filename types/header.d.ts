@@ -12,6 +12,11 @@ export interface WorkerJob {
   cwd?: string
   /** The longest it may take, in milliseconds. Default: no limit. */
   timeout?: number
+  /**
+   * How many bytes of each stream the result holds: where there is more, beginning and end, with a line between that says
+   * how much was left out, and no more than that is held in memory. Callbacks hear everything. Default: all.
+   */
+  maxOutputBytes?: number
   /** What adapters for workers elsewhere need to know, such as `chunkId` and `jobDefUrl`. */
   meta?: Record<string, any>
   /** Ends it before its time. */
@@ -34,10 +39,33 @@ export interface WorkerResult {
   durationMs: number
   /** The name of the signal that ended it. */
   signal?: string
+  /** Whether it took too long. For adapters that report this as a result; ours reject. */
+  timedOut?: boolean
   /** Where a worker elsewhere put the chunk's file. For adapters of workers elsewhere; nothing reads it yet. */
   outputUrl?: string
   /** What the executor should make of a failure. Nothing reads it yet. */
   retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
+}
+
+/**
+ * What a rejection carries besides its message when a command was started and failed, or was ended: by an adapter of this
+ * package, and by a job whose chunk or merge it was.
+ */
+export interface CommandFailure extends Error {
+  /** The command, on one line. */
+  command: string
+  /** The id of its process, if it ran here. */
+  pid?: number
+  /** Its exit code, once it has one; -1 when a signal ended it. */
+  exitCode?: number
+  /** The name of that signal. */
+  signal?: string
+  /** Whether it took too long. */
+  timedOut?: boolean
+  /** What it wrote to standard output until then; beginning and end of more than `maxLogBytes`. Not enumerable. */
+  stdout: string
+  /** What it wrote to standard error, likewise. */
+  stderr: string
 }
 
 /** Runs commands somewhere: in a process here, in a container, in a cloud. */
@@ -145,8 +173,29 @@ export interface JobExecutionOptions {
   skipMerge?: boolean
   /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
   storage?: ArtifactStorage
-  /** How long work may take to end by itself once it was told to, in milliseconds. Default 5000. */
+  /**
+   * How long work may take to end by itself once it was told to, in milliseconds, before it is killed. Default 5000. An
+   * abort, a timeout and a failure settle when all that came of a command is gone, wherever it went.
+   */
   killGraceMs?: number
+  /**
+   * The longest an attempt at a chunk may take, in milliseconds. Default: no limit. Adapters of your own get it as
+   * `job.timeout`, with a `job.signal` of its own that aborts then; what they settle with after that does not count.
+   */
+  chunkTimeout?: number
+  /**
+   * The longest an attempt may show no sign of life, in milliseconds: no output, no growth of its `outputFile`, no use of
+   * the processor by any of its processes. Noticed within half as long again. Default: no limit. Seen by
+   * `LocalWorkerAdapter` only.
+   */
+  stallTimeout?: number
+  /**
+   * How many bytes of each stream of a chunk are kept in the job's `logs` and in errors: beginning and end, with a line
+   * between that says how much was left out. Default 1 MiB.
+   */
+  maxLogBytes?: number
+  /** As `maxOutputBytes` of a `WorkerJob`, for each chunk and the merge command. */
+  maxOutputBytes?: number
 }
 
 /** Keeps the records of jobs. */

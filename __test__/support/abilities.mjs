@@ -26,6 +26,9 @@ export const abilities = {
       ? undefined
       : 'the package cannot be loaded by an unprivileged user here'
   }),
+  terminal: once(() =>
+    runs('python3', ['-c', 'import pty']) ? undefined : 'there is no python3, which makes terminals',
+  ),
   memory: () => (freemem() > 3e9 ? undefined : 'less than 3 GB of memory are free'),
   ffmpeg: once(() => (ffmpegPath() ? undefined : 'no ffmpeg on PATH and @ffmpeg-installer/ffmpeg is not installed')),
 }

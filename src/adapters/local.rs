@@ -1,12 +1,6 @@
 //! Runs each chunk as a child process on this machine.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    rc::Rc,
-    sync::Arc,
-    time::UNIX_EPOCH,
-};
+use std::{fmt, path::Path, rc::Rc, sync::Arc, time::UNIX_EPOCH};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -50,12 +44,16 @@ impl WorkerAdapter for LocalWorkerAdapter {
             cwd: job.cwd.filter(|cwd| !cwd.is_empty()),
             env,
             timeout: job.timeout,
+            stall_timeout: job.stall_timeout,
+            output_file: job.output_file,
             kill_grace: job.kill_grace.unwrap_or(process::KILL_GRACE),
             cancel: job.cancel,
             stdout: job.stdout,
             stderr: job.stderr,
+            max_output: job.max_output,
+            max_log: job.max_log.unwrap_or(process::MAX_LOG),
         };
-        let work = task::spawn(run(Arc::clone(&self.supervisor), command, job.output_file));
+        let work = task::spawn(run(Arc::clone(&self.supervisor), command));
         async move {
             let outcome = work.await;
             targets.iter().for_each(OutputTarget::flush);
@@ -66,8 +64,9 @@ impl WorkerAdapter for LocalWorkerAdapter {
                 stderr: exit.stderr,
                 duration_ms: millis(exit.duration),
                 signal: exit.signal,
+                pid: Some(exit.pid),
                 output,
-                foreign: None,
+                ..WorkerResult::default()
             })
         }
         .boxed_local()
@@ -81,8 +80,8 @@ impl WorkerAdapter for LocalWorkerAdapter {
 async fn run(
     supervisor: Arc<Supervisor>,
     command: Command,
-    output_file: Option<PathBuf>,
-) -> Result<(Exit, Option<FileSeen>), process::Error> {
+) -> Result<(Exit, Option<FileSeen>), process::Failure> {
+    let output_file = command.output_file.clone();
     let exit = supervisor.run(command).await?;
     // One stat is not worth a thread of its own on a thread that has just started a process.
     Ok((exit, output_file.and_then(|file| see(&file))))

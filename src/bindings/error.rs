@@ -10,7 +10,8 @@ use super::{
 use crate::{
     Error,
     error::{Foreign, SystemError},
-    process,
+    model::ExitCode,
+    process::{self, Report},
 };
 
 /// A value that JavaScript code threw.
@@ -104,23 +105,51 @@ impl Realm {
                 self.error_of(c"SyntaxError", &error.to_string())
             }
             Error::System(system) => self.system_error(system),
-            Error::Process(process::Error::Spawn { source, program, args }) => {
-                let value = self.error(&error.to_string());
-                self.decorate(value, |_| {
-                    js.set(value, c"errno", js.number(f64::from(crate::error::errno(source))))?;
-                    js.set(value, c"code", js.string(crate::error::code(source)))?;
-                    js.set(value, c"syscall", js.string(&format!("spawn {program}")))?;
-                    js.set(value, c"path", js.string(program))?;
-                    js.set(
-                        value,
-                        c"spawnargs",
-                        js.array(args.iter().map(|argument| js.string(argument)))?,
-                    )
+            other => {
+                let value = self.error(&other.to_string());
+                self.decorate(value, |realm| match (other, other.report()) {
+                    (_, Some(report)) => realm.report_fields(value, report, other.is_timeout()),
+                    (_, None) if other.is_timeout() => {
+                        js.set(value, c"timedOut", js.boolean(true)?)
+                    }
+                    (Error::Process(failure), None) => realm.spawn_fields(value, &failure.error),
+                    _ => Ok(()),
                 });
                 value
             }
-            other => self.error(&other.to_string()),
         }
+    }
+
+    /// What Node's `spawn` tells of a program that cannot be started.
+    fn spawn_fields(&self, error: Value, cause: &process::Error) -> JsResult<()> {
+        let js = self.state.js;
+        let process::Error::Spawn { source, program, args } = cause else { return Ok(()) };
+        js.set(error, c"errno", js.number(f64::from(crate::error::errno(source))))?;
+        js.set(error, c"code", js.string(crate::error::code(source)))?;
+        js.set(error, c"syscall", js.string(&format!("spawn {program}")))?;
+        js.set(error, c"path", js.string(program))?;
+        js.set(error, c"spawnargs", js.array(args.iter().map(|argument| js.string(argument)))?)
+    }
+
+    /// What is known of a command that failed. Its output does not show where the error is printed: it may be long.
+    fn report_fields(&self, error: Value, report: &Report, timed_out: bool) -> JsResult<()> {
+        let js = self.state.js;
+        let exit_code = match &report.exit_code {
+            Some(ExitCode::Code(code)) => js.number(f64::from(*code)),
+            Some(ExitCode::Odd(text)) => js.string(text),
+            None => js.undefined(),
+        };
+        let facts = [
+            error,
+            js.string(&report.command),
+            report.pid.map_or_else(|| js.undefined(), |pid| js.number(f64::from(pid))),
+            exit_code,
+            report.signal.map_or_else(|| js.undefined(), |signal| js.string(signal)),
+            if timed_out { js.boolean(true)? } else { js.undefined() },
+            js.string(report.stdout.as_str()),
+            js.string(report.stderr.as_str()),
+        ];
+        self.glue(c"failure", &facts).map(drop)
     }
 
     fn system_error(&self, system: &SystemError) -> Value {

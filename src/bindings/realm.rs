@@ -66,21 +66,22 @@ return {
     signals.delete(signal);
     if (typeof signal.removeEventListener === 'function') signal.removeEventListener('abort', fire);
   },
-  context: (chunks, cwd, meta, jobDefUrl, signal, onStdout, onStderr) => ({
-    chunks, cwd, signal, onStdout, onStderr,
+  context: (chunks, cwd, meta, jobDefUrl, signal, onStdout, onStderr, timeout, maxOutputBytes) => ({
+    chunks, cwd, signal, onStdout, onStderr, limits: present({ timeout, maxOutputBytes }),
     meta: meta === undefined && jobDefUrl === undefined ? undefined : { ...meta, ...present({ jobDefUrl }) },
   }),
-  run: (adapter, context, index, words, separator, fulfilled, rejected) => {
+  run: (adapter, context, index, words, separator, fulfilled, rejected, limit) => {
     const args = words.split(separator);
     const command = args.shift();
-    const { chunks, cwd, meta, signal, onStdout, onStderr } = context;
+    const { chunks, cwd, meta, signal, onStdout, onStderr, limits } = context;
     const chunk = chunks[index];
     const answer = adapter.execute({
       command, args, cwd, env: process.env,
       meta: meta === undefined ? { chunkId: chunk.id, ...chunk } : { ...meta, chunkId: chunk.id, ...chunk },
-      signal,
+      signal: limit ?? signal,
       onStdout: onStdout && ((data) => onStdout(chunk.id, data)),
       onStderr: onStderr && ((data) => onStderr(chunk.id, data)),
+      ...limits,
     });
     then.call(Promise.resolve(answer), fulfilled, rejected);
   },
@@ -88,6 +89,12 @@ return {
   plainCommand: (command, args) => ({ command, args }),
   result: (exitCode, stdout, stderr, durationMs, signal) =>
     signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
+  failure: (error, command, pid, exitCode, signal, timedOut, stdout, stderr) => {
+    Object.assign(error, present({ command, pid, exitCode, signal, timedOut }));
+    for (const [name, value] of Object.entries({ stdout, stderr })) {
+      Object.defineProperty(error, name, { value, writable: true, configurable: true });
+    }
+  },
   status: (rest, fields, spec, logs) => {
     const { id, ...others } = fields;
     return { ...rest, ...present({ id, spec }), ...others, ...present({ logs }) };
@@ -106,7 +113,14 @@ return {
   options: (options, more) => ({ ...options, ...present(more ?? {}) }),
   rope: () => {
     let text = '';
-    return { add: (piece) => { text += piece; }, text: () => text };
+    return {
+      add: (piece) => { text += piece; },
+      text: () => text,
+      ends: (max) => {
+        const left = text.length - max;
+        return left > 0 ? `${text.slice(0, max / 2)}\n[${left} characters left out]\n${text.slice(-max / 2)}` : text;
+      },
+    };
   },
   chunks: (list) => {
     const ids = new Float64Array(list.length);
@@ -202,6 +216,7 @@ impl Realm {
         index: usize,
         words: &[&str],
         [fulfilled, rejected]: [Value; 2],
+        limit: Option<Value>,
     ) -> JsResult<()> {
         let js = self.state.js;
         // One string is made quicker than many.
@@ -209,8 +224,9 @@ impl Realm {
         let text = words.join(separator);
         #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
         let index = js.number(index as f64);
-        let arguments =
-            [adapter, context, index, js.string(&text), js.string(separator), fulfilled, rejected];
+        let (text, separator) = (js.string(&text), js.string(separator));
+        let limit = limit.unwrap_or_else(|| js.undefined());
+        let arguments = [adapter, context, index, text, separator, fulfilled, rejected, limit];
         js.call(js.undefined(), self.run.get(), &arguments).map(drop)
     }
 

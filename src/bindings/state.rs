@@ -31,7 +31,10 @@ use super::{
     turn::Turn,
     value::{Js, Value},
 };
-use crate::{orchestrator::LocalSpawner, process::Supervisor};
+use crate::{
+    orchestrator::LocalSpawner,
+    process::{Guardian, Supervisor},
+};
 
 /// More threads than this have nothing to do: they start processes and wait.
 const MAX_WORKERS: usize = 4;
@@ -46,6 +49,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build();
     runtime.expect("the system refuses threads to this process")
 });
+
+/// Ends what the environments of the process leave behind.
+static GUARDIAN: LazyLock<Arc<Guardian>> = LazyLock::new(Arc::default);
 
 thread_local! {
     /// One, or a few where a test runner loads the addon several times: looked up for every callback.
@@ -114,7 +120,7 @@ impl State {
         let state = Rc::new(Self {
             js,
             hub: Hub::open(js),
-            supervisor: Arc::default(),
+            supervisor: Arc::new(Supervisor::new(Arc::clone(&GUARDIAN))),
             pristine: Pristine::default(),
             listeners: ListenerPool::default(),
             turn: Turn::new(js),

@@ -94,6 +94,11 @@ impl Js {
         Value(value.expect("numbers can always be made"))
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(self, value: bool) -> JsResult {
+        get!(self, napi_get_boolean(value), ptr::null_mut()).map(Value)
+    }
+
     /// A string of at most a few megabytes; longer ones are made by [`super::text`].
     pub(super) fn string(self, text: &str) -> Value {
         let length = text.len().cast_signed();

@@ -42,9 +42,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A child process could not do its work.
+    /// A child process could not do its work. JavaScript receives an `Error` with what is known of the process.
     #[error(transparent)]
-    Process(process::Error),
+    Process(Box<process::Failure>),
     /// A job or one of its chunks failed.
     #[error(transparent)]
     Job(orchestrator::Error),
@@ -66,6 +66,24 @@ impl Error {
     /// An [`Error::InvalidInput`] that says what `field` must be.
     pub fn invalid(field: impl fmt::Display, expected: &str) -> Self {
         Self::InvalidInput(InvalidInput::new(format!("{field} must be {expected}")))
+    }
+
+    /// What is known of the command that failed, if one did.
+    pub fn report(&self) -> Option<&process::Report> {
+        match self {
+            Self::Process(failure) => failure.report.as_deref(),
+            Self::Job(error) => error.report(),
+            _ => None,
+        }
+    }
+
+    /// Whether a command took too long.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Process(failure) => failure.error.is_timeout(),
+            Self::Job(error) => error.is_timeout(),
+            _ => false,
+        }
     }
 
     /// Whether the error says that the work was aborted.
@@ -109,12 +127,18 @@ pub trait Foreign: fmt::Debug {
     fn as_any(&self) -> &dyn Any;
 }
 
+impl From<process::Failure> for Error {
+    fn from(failure: process::Failure) -> Self {
+        match failure.error {
+            process::Error::InvalidInput(invalid) => Self::InvalidInput(invalid),
+            error => Self::Process(Box::new(process::Failure { error, ..failure })),
+        }
+    }
+}
+
 impl From<process::Error> for Error {
     fn from(error: process::Error) -> Self {
-        match error {
-            process::Error::InvalidInput(invalid) => Self::InvalidInput(invalid),
-            other => Self::Process(other),
-        }
+        process::Failure::from(error).into()
     }
 }
 

@@ -13,5 +13,5 @@ pub use job::{Chunk, ChunkId, JobSpec, JsonSpec, SpecSource};
 pub use logs::{LogEntry, Logs};
 pub use status::{FileSeen, JobDocument, JobState, JobStatus, RecordView, Rest};
 pub use text::Text;
-pub(crate) use text::decode_utf8;
+pub(crate) use text::{clip, decode_utf8};
 pub use worker::{ExitCode, JobChunk, OutputSink, OutputTarget, WorkerJob, WorkerResult};

@@ -66,6 +66,8 @@ pub struct WorkerJob {
     pub env: Vec<(String, Option<String>)>,
     /// The longest it may take; default no limit.
     pub timeout: Option<Duration>,
+    /// The longest it may show no sign of life, for adapters that can see; default no limit.
+    pub stall_timeout: Option<Duration>,
     /// Ends it before its time.
     pub cancel: CancellationToken,
     /// How long it may take to end by itself once it was told to.
@@ -74,6 +76,10 @@ pub struct WorkerJob {
     pub stdout: OutputTarget,
     /// Its standard error.
     pub stderr: OutputTarget,
+    /// How many bytes of each stream are kept in the result, beginning and end; default all.
+    pub max_output: Option<usize>,
+    /// How many bytes of each stream are kept in an error; default 1 MiB.
+    pub max_log: Option<usize>,
     /// The file it is expected to write, for adapters that can look at it afterwards.
     pub output_file: Option<PathBuf>,
     /// The chunk it renders, if it is one.
@@ -130,6 +136,10 @@ pub struct WorkerResult {
     pub duration_ms: f64,
     /// The name of the signal that ended it.
     pub signal: Option<&'static str>,
+    /// The id of its process, if it ran here.
+    pub pid: Option<u32>,
+    /// Whether its adapter says that it took too long.
+    pub timed_out: bool,
     /// What was seen of its output file, when the adapter looked and it was there.
     pub output: Option<FileSeen>,
     /// The result object of a user's adapter, with all its fields.

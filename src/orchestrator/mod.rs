@@ -5,7 +5,7 @@ mod ledger;
 mod manager;
 mod options;
 
-use std::{fmt, rc::Rc};
+use std::{fmt, rc::Rc, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 
@@ -17,7 +17,9 @@ pub use options::{
 
 use crate::{
     Result,
+    error::exact_millis,
     model::{ChunkId, JobSpec},
+    process::Report,
 };
 
 /// Runs one job to its end.
@@ -40,14 +42,22 @@ pub trait Executor: fmt::Debug {
 #[non_exhaustive]
 pub enum Error {
     /// A chunk's command ended with an exit code other than 0.
-    #[error("Chunk {id} failed with exit code {code}: {stderr}")]
+    #[error("Chunk {id} failed with exit code {}: {}", report.code(), report.stderr.as_str())]
     ChunkExit {
         /// The chunk.
         id: ChunkId,
-        /// The exit code.
-        code: String,
-        /// What the command wrote to standard error.
-        stderr: String,
+        /// How it ended, and what it wrote.
+        report: Box<Report>,
+        /// Whether its adapter says that it took too long.
+        timed_out: bool,
+    },
+    /// A chunk took longer than the job's owner allows.
+    #[error("{source} ({option}): {}", doing(source))]
+    ChunkTimedOut {
+        /// The option that says how long it may take.
+        option: &'static str,
+        /// What its adapter says.
+        source: Box<crate::Error>,
     },
     /// A chunk failed as often as it may.
     #[error("Chunk {id} failed after {attempts} attempts: {source}")]
@@ -59,13 +69,22 @@ pub enum Error {
         /// Why the last attempt failed.
         source: Box<crate::Error>,
     },
+    /// A chunk took too long and could not be ended.
+    #[error(
+        "Worker job timed out after {}ms (chunkTimeout), and its adapter did not end it within {}ms of that",
+        exact_millis(*timeout), exact_millis(*grace)
+    )]
+    ChunkLeftBehind {
+        /// How long it may take.
+        timeout: Duration,
+        /// How long its adapter was waited for.
+        grace: Duration,
+    },
     /// The merge command ended with an exit code other than 0.
-    #[error("Merge failed with exit code {code}: {stderr}")]
+    #[error("Merge failed with exit code {}: {}", report.code(), report.stderr.as_str())]
     MergeExit {
-        /// The exit code.
-        code: String,
-        /// What the command wrote to standard error.
-        stderr: String,
+        /// How it ended, and what it wrote.
+        report: Box<Report>,
     },
     /// The assets or the definition of a job could not be stored.
     #[error("Asset/Spec upload failed: {source}")]
@@ -73,4 +92,32 @@ pub enum Error {
         /// Why.
         source: Box<crate::Error>,
     },
+}
+
+impl Error {
+    /// What is known of the command that failed, if one did.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::ChunkExit { report, .. } | Self::MergeExit { report } => Some(report),
+            Self::ChunkTimedOut { source, .. }
+            | Self::ChunkFailed { source, .. }
+            | Self::Upload { source } => source.report(),
+            Self::ChunkLeftBehind { .. } => None,
+        }
+    }
+
+    /// Whether a command took too long.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::ChunkExit { timed_out, .. } => *timed_out,
+            Self::ChunkTimedOut { .. } | Self::ChunkLeftBehind { .. } => true,
+            Self::ChunkFailed { source, .. } => source.is_timeout(),
+            Self::MergeExit { .. } | Self::Upload { .. } => false,
+        }
+    }
+}
+
+/// What a command was doing when it had taken too long.
+fn doing(error: &crate::Error) -> String {
+    error.report().map(Report::doing).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     adapters::WorkerAdapter,
     model::{ChunkId, OutputSink, WorkerResult, json},
-    process::KILL_GRACE,
+    process::{KILL_GRACE, MAX_LOG},
     stitcher::VideoStitcher,
 };
 
@@ -177,8 +177,16 @@ pub struct JobExecutionOptions {
     pub retries: f64,
     /// The pause before a chunk is tried again. Default one second.
     pub retry_delay: Duration,
+    /// The longest an attempt at a chunk may take. Default: no limit.
+    pub chunk_timeout: Option<Duration>,
+    /// The longest an attempt may show no sign of life, where that can be seen. Default: no limit.
+    pub stall_timeout: Option<Duration>,
     /// How long work may take to end by itself once it was told to. Default [`KILL_GRACE`].
     pub kill_grace: Duration,
+    /// How many bytes of each stream of a chunk are kept in logs and errors. Default [`MAX_LOG`].
+    pub max_log: usize,
+    /// How many bytes of each stream of a chunk are kept in its result. Default: all.
+    pub max_output: Option<usize>,
     /// How the caller ends the job.
     pub abort: AbortSource,
     /// Who runs the merge command. Default: the adapter of the chunks.
@@ -209,7 +217,11 @@ impl Default for JobExecutionOptions {
             merge: true,
             retries: 0.0,
             retry_delay: Duration::from_secs(1),
+            chunk_timeout: None,
+            stall_timeout: None,
             kill_grace: KILL_GRACE,
+            max_log: MAX_LOG,
+            max_output: None,
             abort: AbortSource::default(),
             merge_adapter: None,
             stitcher: None,

@@ -1,16 +1,23 @@
 //! Starts child processes, hears them out and ends them: the only place of the crate that does.
 
 mod command_line;
+mod failure;
+mod mark;
 mod output;
+mod stall;
 mod supervisor;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 #[cfg(unix)]
 use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt, io,
+    fmt,
     path::PathBuf,
     time::Duration,
 };
@@ -18,12 +25,12 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 pub use command_line::{check, split};
+pub use failure::{Activity, Error, Failure, Report};
+use mark::Mark;
+pub use platform::Guardian;
 pub use supervisor::Supervisor;
 
-use crate::{
-    error::{self, InvalidInput, exact_millis},
-    model::{OutputTarget, Text},
-};
+use crate::model::{OutputTarget, Text};
 
 /// How long a process may take to end by itself once it was told to.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -31,6 +38,9 @@ pub const KILL_GRACE: Duration = Duration::from_secs(5);
 /// The longest text a JavaScript string can hold, in UTF-16 units (V8's `String::kMaxLength` on 64-bit machines).
 /// Output beyond it could not be handed over, so nothing beyond it is kept in memory either.
 pub const MAX_OUTPUT: usize = (1 << 29) - 24;
+
+/// How much of each stream is kept for logs and errors, in bytes, where nothing else is asked for.
+pub const MAX_LOG: usize = 1024 * 1024;
 
 /// Variables and their values, as a child will see them.
 #[derive(Clone, Default)]
@@ -76,6 +86,10 @@ pub struct Command {
     pub env: Environment,
     /// The longest it may take.
     pub timeout: Option<Duration>,
+    /// The longest it may show no sign of life: no output, no growth of its file, no use of the processor.
+    pub stall_timeout: Option<Duration>,
+    /// The file it is expected to write.
+    pub output_file: Option<PathBuf>,
     /// How long it may take to end by itself once it was told to.
     pub kill_grace: Duration,
     /// Ends it before its time.
@@ -84,6 +98,18 @@ pub struct Command {
     pub stdout: OutputTarget,
     /// Where its standard error goes.
     pub stderr: OutputTarget,
+    /// How many bytes of each stream are kept of a child that comes to its end; default [`MAX_OUTPUT`] or an error.
+    pub max_output: Option<usize>,
+    /// How many bytes of each stream are kept of one that does not.
+    pub max_log: usize,
+}
+
+impl Command {
+    /// The program and its arguments on one line, for people.
+    fn line(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// How a child ended.
@@ -99,65 +125,12 @@ pub struct Exit {
     pub stderr: Text,
     /// How long it ran.
     pub duration: Duration,
-}
-
-/// Why a child did not come to its own end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The command line is empty or blank.
-    #[error("Command string cannot be empty")]
-    EmptyCommand,
-    /// An argument cannot be passed to any program.
-    #[error(transparent)]
-    InvalidInput(InvalidInput),
-    /// It was cancelled, and is over.
-    #[error("Job was aborted")]
-    Aborted,
-    /// It took too long, and is over.
-    #[error("Worker job timed out after {}ms", exact_millis(*.0))]
-    TimedOut(Duration),
-    /// It wrote more than can be handed over, and is over.
-    #[error(
-        "{stream} of '{program}' is longer than the longest JavaScript string ({MAX_OUTPUT} characters)"
-    )]
-    OutputTooLong {
-        /// `stdout` or `stderr`.
-        stream: &'static str,
-        /// The program.
-        program: String,
-    },
-    /// It could not be started. JavaScript receives the fields that Node's own `spawn` gives.
-    #[error("spawn {program} {}", error::SpawnCode(.source))]
-    Spawn {
-        /// What the operating system said.
-        source: io::Error,
-        /// The program.
-        program: String,
-        /// Its arguments.
-        args: Vec<String>,
-    },
-    /// Parts of it are still there after it was killed.
-    #[error("process {pid} of '{program}' could not be ended: it is still there {}ms after SIGKILL", exact_millis(*.waited))]
-    Unkillable {
-        /// Its process id, which is also the id of its group.
-        pid: u32,
-        /// The program.
-        program: String,
-        /// How long was waited for it.
-        waited: Duration,
-    },
-    /// The operating system lost track of it.
-    #[error("waiting for '{program}' failed")]
-    Wait {
-        /// What the operating system said.
-        source: io::Error,
-        /// The program.
-        program: String,
-    },
+    /// The id it had.
+    pub pid: u32,
 }
 
 /// What the folder of a child and its program's name mean together.
+#[cfg(unix)]
 fn in_folder(cwd: Option<&str>, path: &str) -> PathBuf {
     cwd.map_or_else(|| PathBuf::from(path), |cwd| PathBuf::from(cwd).join(path))
 }

@@ -2,28 +2,44 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::MAX_OUTPUT;
-use crate::model::{OutputTarget, Text};
+use crate::model::{OutputTarget, Text, clip};
 
 /// How much is read at once. The pipe holds as much once [`super::platform::widen_pipe`] has been called.
 const READ_SIZE: usize = 128 * 1024;
 
+/// What others see of a stream while it is read.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// Whether the reader waits for its sink just now.
+    pub(super) held_up: AtomicBool,
+    /// How many bytes were read.
+    pub(super) bytes: AtomicU64,
+}
+
 /// What was read so far of one stream. Lives outside the reading future, so that it survives when that one is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
+    pub(super) flow: Arc<Flow>,
+    /// With a limit: the beginning and the end, with what was left out missing at half of the limit.
     bytes: Vec<u8>,
-    kept_from: usize,
+    passed_on: usize,
     overflowed: bool,
-    /// Whether the reader waits for its sink just now.
-    pub(super) held_up: Arc<AtomicBool>,
+    limit: Option<usize>,
+    left_out: usize,
 }
 
 impl Capture {
+    /// Keeps everything, or the beginning and the end, `limit` bytes together.
+    pub(super) fn new(limit: Option<usize>) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// Whether more was written than can be handed over.
     pub(super) fn overflowed(&self) -> bool {
         self.overflowed
@@ -31,7 +47,16 @@ impl Capture {
 
     /// What was kept, as text.
     pub(super) fn into_text(self) -> Text {
-        Text::decode(self.bytes)
+        match self.limit {
+            Some(limit) => self.into_clipped(limit),
+            None => Text::decode(self.bytes),
+        }
+    }
+
+    /// Beginning and end of what was read: no more than `max` bytes, or than its own limit.
+    pub(super) fn into_clipped(self, max: usize) -> Text {
+        let max = self.limit.map_or(max, |limit| limit.min(max));
+        Text::decode(clip(self.bytes, max, self.left_out))
     }
 
     /// Reads `stream` to its end, or until there is more than can be kept.
@@ -50,16 +75,20 @@ impl Capture {
                 Ok(0) | Err(_) => break,
                 Ok(read) => read,
             };
+            self.flow.bytes.fetch_add(read as u64, Relaxed);
             if read >= size && size < READ_SIZE {
                 widen(&stream);
                 size = READ_SIZE;
             }
-            total += utf16_len(&self.bytes[self.bytes.len() - read..]);
-            if total > MAX_OUTPUT {
-                self.overflowed = true;
-                return;
+            if self.limit.is_none() {
+                total += utf16_len(&self.bytes[self.bytes.len() - read..]);
+                if total > MAX_OUTPUT {
+                    self.overflowed = true;
+                    return;
+                }
             }
             self.pass_on(target, false).await;
+            self.leave_out(target.sink.is_some());
         }
         self.pass_on(target, true).await;
     }
@@ -67,18 +96,33 @@ impl Capture {
     /// Gives the sink what it has not seen yet; an incomplete character waits for its rest.
     async fn pass_on(&mut self, target: &OutputTarget, all: bool) {
         let Some(sink) = &target.sink else { return };
-        let fresh = &self.bytes[self.kept_from..];
+        let fresh = &self.bytes[self.passed_on..];
         let end = if all { fresh.len() } else { fresh.len() - incomplete_tail(fresh) };
         if end > 0 {
-            self.held_up.store(true, Relaxed);
+            self.flow.held_up.store(true, Relaxed);
             sink.write(&fresh[..end]).await;
-            self.held_up.store(false, Relaxed);
+            self.flow.held_up.store(false, Relaxed);
         }
-        self.kept_from += end;
+        self.passed_on += end;
         if !target.keep {
-            self.bytes.drain(..self.kept_from);
-            self.kept_from = 0;
+            self.bytes.drain(..self.passed_on);
+            self.passed_on = 0;
         }
+    }
+
+    /// Drops the middle of what was read when there is twice as much as may be kept.
+    fn leave_out(&mut self, is_passed_on: bool) {
+        let Some(limit) = self.limit else { return };
+        if self.bytes.len() < limit.saturating_mul(2).saturating_add(READ_SIZE) {
+            return;
+        }
+        let start = limit / 2;
+        let mut end = self.bytes.len() - (limit - start);
+        if is_passed_on {
+            end = end.min(self.passed_on);
+            self.passed_on -= end.saturating_sub(start);
+        }
+        self.left_out += self.bytes.drain(start..end.max(start)).len();
     }
 }
 

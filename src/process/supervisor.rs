@@ -4,12 +4,10 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     io,
+    path::Path,
     pin::{Pin, pin},
     process::{ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -18,86 +16,121 @@ use tokio::{process::Child, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Error, Exit,
-    output::Capture,
-    platform::{self, Group},
+    Command, Error, Exit, Failure, Mark, Report,
+    output::{Capture, Flow},
+    platform::{self, Guarded, Guardian, Order, Registry, Tree},
+    stall,
 };
-use crate::error::InvalidInput;
+use crate::{error::InvalidInput, model::ExitCode};
 
 /// How long output is still waited for after the child's end: a grandchild may hold the pipe for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(250);
 /// How long is waited for a killed process to be gone before it is called unkillable.
 const KILL_CONFIRM: Duration = Duration::from_secs(5);
-/// Longest pause between two looks at whether a group is gone.
+/// Longest pause between two looks at whether a tree is gone.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts children and knows which of them are running.
 #[derive(Debug, Default)]
 pub struct Supervisor {
-    running: Mutex<HashSet<Group>>,
+    running: Mutex<HashSet<u32>>,
     shutdown: CancellationToken,
+    registry: Registry,
+    guardian: Arc<Guardian>,
 }
 
 impl Supervisor {
-    /// Runs a child to its end. Settles only when everything is over: when the child was cancelled, timed out or wrote
-    /// too much, all of its process group is gone by then.
+    /// A supervisor whose children `guardian` ends when this process dies.
+    pub fn new(guardian: Arc<Guardian>) -> Self {
+        Self { guardian, ..Self::default() }
+    }
+
+    /// Runs a child to its end. Settles only when everything is over: when the child was cancelled, took too long or
+    /// wrote too much, all that came of it is gone by then.
     ///
     /// # Errors
     /// See [`Error`]. A child that ran and failed is no error.
     ///
     /// # Cancellation
     /// By `command.cancel`. A dropped future kills the group at once and does not wait for it.
-    pub async fn run(self: Arc<Self>, command: Command) -> Result<Exit, Error> {
+    pub async fn run(self: Arc<Self>, command: Command) -> Result<Exit, Failure> {
         if command.cancel.is_cancelled() || self.shutdown.is_cancelled() {
-            return Err(Error::Aborted);
+            return Err(Error::Aborted.into());
         }
         let started = Instant::now();
-        let child = spawn(&command).map_err(|source| spawn_error(source, &command))?;
-        let mut running = Running::new(&self, child);
-        let mut captures = <[Capture; 2]>::default();
-        let held_up = captures.each_ref().map(|capture| Arc::clone(&capture.held_up));
+        let mark = Mark::new();
+        let guarded = self.guardian.guard(&mark, command.kill_grace);
+        let child = spawn(&command, &mark).map_err(|source| spawn_error(source, &command))?;
+        let mut running = Running::new(&self, child, mark, guarded);
+        let mut captures = [Capture::new(command.max_output), Capture::new(command.max_output)];
+        let flows = captures.each_ref().map(|capture| Arc::clone(&capture.flow));
+        let mut activity = None;
         let ended = {
             let streams = read_streams(&mut running.child, &command, &mut captures);
             let mut streams = pin!(streams.fuse());
-            let ended =
-                self.hear_out(&mut running.child, &command, streams.as_mut(), &held_up).await;
-            if ended.is_err() {
-                // It is still heard out while it ends: a closed pipe would kill what cleans up.
-                let drain = async {
-                    drop(streams.await);
-                    std::future::pending::<Infallible>().await
-                };
-                tokio::select! {
-                    biased;
-                    gone = running.terminate(&command) => gone?,
-                    never = drain => match never {},
+            let ended = self.hear_out(&mut running, &command, streams.as_mut(), &flows).await;
+            match ended {
+                Ok(status) => Ok(status),
+                Err(error) => {
+                    if error.is_timeout() {
+                        activity = running.activity().await;
+                    }
+                    // It is still heard out while it ends: a closed pipe would kill what cleans up.
+                    let drain = async {
+                        drop(streams.await);
+                        std::future::pending::<Infallible>().await
+                    };
+                    let gone = tokio::select! {
+                        biased;
+                        gone = running.terminate(&command) => gone,
+                        never = drain => match never {},
+                    };
+                    Err(gone.err().unwrap_or(error))
                 }
             }
-            ended
         };
-        let status = ended?;
-        running.over = true;
-        let [stdout, stderr] = captures.map(Capture::into_text);
-        let (code, signal) = (status.code().unwrap_or(-1), platform::signal_name(status));
-        Ok(Exit { code, signal, stdout, stderr, duration: started.elapsed() })
+        let pid = running.pid;
+        let error = match ended {
+            Ok(status) => {
+                running.over = true;
+                running.tree.release();
+                let [stdout, stderr] = captures.map(Capture::into_text);
+                let (code, signal) = (status.code().unwrap_or(-1), platform::signal_name(status));
+                return Ok(Exit { code, signal, stdout, stderr, duration: started.elapsed(), pid });
+            }
+            Err(error) => error,
+        };
+        let status = running.child.try_wait().ok().flatten();
+        let [stdout, stderr] = captures.map(|capture| capture.into_clipped(command.max_log));
+        let report = Report {
+            command: command.line(),
+            pid: Some(pid),
+            exit_code: status.map(|status| ExitCode::Code(status.code().unwrap_or(-1))),
+            signal: status.and_then(platform::signal_name),
+            stdout,
+            stderr,
+            activity,
+        };
+        Err(Failure { error, report: Some(Box::new(report)) })
     }
 
-    /// Ends all children without waiting for it: their groups are told to end before this returns, and are killed
-    /// after their grace if this process lives that long.
+    /// Ends all children without waiting for it: they are told to end, and are killed after their grace, by this process
+    /// if it lives that long, else by the guardian.
     pub fn shutdown(&self) {
         self.shutdown.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.iter().copied().for_each(Group::terminate);
+        self.guardian.end_unguarded(running.iter().copied());
     }
 
     /// Waits for the child's end and that of its output.
     async fn hear_out(
         &self,
-        child: &mut Child,
+        running: &mut Running<'_>,
         command: &Command,
         mut streams: Pin<&mut impl FusedFuture<Output = Result<(), Error>>>,
-        held_up: &[Arc<AtomicBool>; 2],
+        flows: &[Arc<Flow>; 2],
     ) -> Result<ExitStatus, Error> {
+        let Running { child, tree, .. } = running;
         let work = async {
             let status = loop {
                 tokio::select! {
@@ -110,7 +143,7 @@ impl Supervisor {
                 match time::timeout(OUTPUT_GRACE, &mut streams).await {
                     Ok(end) => end?,
                     // The time that somebody takes to hear the output is not the child's.
-                    Err(_) if held_up.iter().any(|held_up| held_up.load(Relaxed)) => {}
+                    Err(_) if flows.iter().any(|flow| flow.held_up.load(Relaxed)) => {}
                     Err(_) => break,
                 }
             }
@@ -122,6 +155,7 @@ impl Supervisor {
             () = command.cancel.cancelled() => Err(Error::Aborted),
             () = self.shutdown.cancelled() => Err(Error::Aborted),
             () = sleep_or_never(command.timeout) => Err(Error::TimedOut(command.timeout.unwrap_or_default())),
+            limit = stall::watch(command, flows, tree, &self.registry) => Err(Error::Stalled(limit)),
         }
     }
 }
@@ -161,55 +195,80 @@ async fn sleep_or_never(duration: Option<Duration>) {
 struct Running<'a> {
     supervisor: &'a Supervisor,
     child: Child,
-    group: Group,
+    pid: u32,
+    tree: Tree,
     over: bool,
+    _guarded: Guarded,
 }
 
 impl<'a> Running<'a> {
-    fn new(supervisor: &'a Supervisor, child: Child) -> Self {
-        let group = Group::of(&child);
-        supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
-        Self { supervisor, child, group, over: false }
+    fn new(supervisor: &'a Supervisor, child: Child, mark: Mark, guarded: Guarded) -> Self {
+        let pid = child.id().expect("a child that was not waited for has an id");
+        guarded.started(pid);
+        supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        let tree = Tree::of(&child, pid, mark);
+        Self { supervisor, child, pid, tree, over: false, _guarded: guarded }
     }
 
-    /// Tells the group to end, waits for the grace, kills what is left, and looks that nothing is.
+    /// Tells the tree to end, waits for the grace, kills what is left, and looks that nothing is.
     async fn terminate(&mut self, command: &Command) -> Result<(), Error> {
-        self.group.terminate();
-        if time::timeout(command.kill_grace, self.gone()).await.is_err() {
-            self.group.kill();
-            if time::timeout(KILL_CONFIRM, self.gone()).await.is_err() {
-                let (pid, program) = (self.group.id(), command.program.clone());
-                return Err(Error::Unkillable { pid, program, waited: KILL_CONFIRM });
+        let mut left = Vec::new();
+        for (order, limit) in [(Order::Terminate, command.kill_grace), (Order::Kill, KILL_CONFIRM)]
+        {
+            if time::timeout(limit, self.gone(order, &mut left)).await.is_ok() {
+                self.over = true;
+                return Ok(());
             }
         }
-        self.over = true;
-        Ok(())
+        let program = command.program.clone();
+        Err(Error::Unkillable { pids: left, program, waited: KILL_CONFIRM })
     }
 
-    /// Waits until nothing of the group is left.
-    async fn gone(&mut self) {
-        // The child itself is reaped first. That this fails means that it is gone already.
-        drop(self.child.wait().await);
+    /// Gives the order to whatever of the tree is still there, until nothing is. Keeps in `left` who was there last.
+    async fn gone(&mut self, order: Order, left: &mut Vec<u32>) {
         let mut pause = Duration::from_millis(1);
-        while self.group.is_alive() {
+        let mut looked_in_vain = 0;
+        // Processes that are started while others are looked at can be missed once.
+        while looked_in_vain < 2 {
+            if let Ok(census) = self.supervisor.registry.census().await {
+                *left = self.tree.order(&census, order);
+            } else {
+                // Nothing to be seen: only the group can be asked for. A child that nobody has waited for is in it.
+                self.tree.order_group(order);
+                drop(self.child.wait().await);
+                *left = self.tree.group().into_iter().collect();
+            }
+            if left.is_empty() {
+                looked_in_vain += 1;
+                continue;
+            }
+            looked_in_vain = 0;
             time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_PAUSE);
         }
+        // A zombie until now. That this fails means that it is gone already.
+        drop(self.child.wait().await);
+    }
+
+    /// What the tree is doing, where that can be seen.
+    async fn activity(&mut self) -> Option<super::Activity> {
+        let census = self.supervisor.registry.census().await.ok()?;
+        Some(self.tree.activity(&census))
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.over {
-            self.group.kill();
+            self.tree.order_group(Order::Kill);
         }
-        self.supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
+        self.supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
-fn spawn(command: &Command) -> io::Result<Child> {
-    let start = |program: &std::path::Path, script: Option<&std::path::Path>| {
+#[expect(clippy::disallowed_methods, reason = "one of the places that start children")]
+fn spawn(command: &Command, mark: &Mark) -> io::Result<Child> {
+    let start = |program: &Path, script: Option<&Path>| {
         let mut child = tokio::process::Command::new(program);
         if let Some(script) = script {
             child.arg(script);
@@ -224,6 +283,7 @@ fn spawn(command: &Command) -> io::Result<Child> {
             .args(&command.args)
             .env_clear()
             .envs(command.env.0.iter().map(|(name, value)| (name, value)))
+            .env(Mark::VARIABLE, mark.value(command.env.get(Mark::VARIABLE)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -234,7 +294,7 @@ fn spawn(command: &Command) -> io::Result<Child> {
     match child {
         // A script without a first line that names its interpreter: execvp, which Node uses, hands it to sh.
         Err(error) if platform::is_script_without_interpreter(&error) => {
-            start(std::path::Path::new("/bin/sh"), Some(&program))
+            start(Path::new("/bin/sh"), Some(&program))
         }
         other => other,
     }

@@ -10,14 +10,16 @@ use super::{
     super::{
         convert::DirectJob,
         realm::Realm,
+        reference::JsRef,
         text::JsText,
         value::{Thrown, Value},
     },
     answer, argument, constructing, local_adapter,
 };
 use crate::{
-    Result,
+    Error, Result,
     adapters::{LocalWorkerAdapter as CoreLocalWorkerAdapter, WorkerAdapter},
+    process::MAX_LOG,
 };
 
 /// Runs commands as child processes on this machine, each in a process group of its own, without a shell.
@@ -58,7 +60,7 @@ impl LocalWorkerAdapter {
 fn execute(realm: &Rc<Realm>, adapter: &CoreLocalWorkerAdapter, job: Value) -> Result<Value> {
     let DirectJob { job, failure, listeners, ropes, listener } = realm.read_worker_job(job)?;
     let adapter = adapter.clone();
-    let (cancel, timeout) = (job.cancel.clone(), job.timeout);
+    let (cancel, timeout, heard) = (job.cancel.clone(), job.timeout, Rc::clone(realm));
     let work = async move {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let outcome = adapter.execute(job).await;
@@ -74,7 +76,7 @@ fn execute(realm: &Rc<Realm>, adapter: &CoreLocalWorkerAdapter, job: Value) -> R
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        let result = outcome?;
+        let result = outcome.map_err(|error| with_heard(&heard, error, &ropes))?;
         let stdout = JsText::prepared(result.stdout.clone()).await;
         let stderr = JsText::prepared(result.stderr.clone()).await;
         Ok((result, [stdout, stderr], ropes))
@@ -92,4 +94,21 @@ fn execute(realm: &Rc<Realm>, adapter: &CoreLocalWorkerAdapter, job: Value) -> R
         let nothing = || Ok(js.undefined());
         realm.new_result(&result, stdout.unwrap_or_else(nothing)?, stderr.unwrap_or_else(nothing)?)
     }))
+}
+
+/// Adds what callbacks have heard to what is known of a command that failed.
+fn with_heard(realm: &Realm, error: Error, ropes: &[Option<Rc<JsRef>>; 2]) -> Error {
+    let js = realm.state.js;
+    let Error::Process(mut failure) = error else { return error };
+    if let Some(report) = &mut failure.report {
+        for (rope, text) in ropes.iter().zip([&mut report.stdout, &mut report.stderr]) {
+            let Some(rope) = rope.as_deref().map(JsRef::get) else { continue };
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+            let max = js.number(MAX_LOG as f64);
+            let ends = js.get(rope, c"ends").and_then(|ends| js.call(rope, ends, &[max]));
+            // Functions of ours do not throw.
+            *text = ends.and_then(|ends| js.to_text(ends)).unwrap_or_default().into();
+        }
+    }
+    Error::Process(failure)
 }

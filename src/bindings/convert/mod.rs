@@ -24,6 +24,16 @@ fn duration(ms: f64) -> Option<Duration> {
     (ms > 0.0).then(|| Duration::from_secs_f64(ms.min(LONGEST_MS) / 1000.0))
 }
 
+/// A number of bytes; what is negative or no number is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative; saturates"
+)]
+fn bytes(number: f64) -> Option<usize> {
+    (number >= 0.0).then_some(number as usize)
+}
+
 /// `object[name]` as a string, if it is there.
 fn optional_string(
     js: Js,

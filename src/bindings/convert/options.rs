@@ -13,11 +13,12 @@ use super::super::{
 };
 use crate::{
     Error, Result,
+    error::exact_millis,
     model::{ChunkId, JobSpec, WorkerJob},
     orchestrator::{
         AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
     },
-    process::KILL_GRACE,
+    process::{KILL_GRACE, MAX_LOG, MAX_OUTPUT},
 };
 
 /// The options of a job as its owner wrote them, for what is given to the owner's own objects.
@@ -77,6 +78,10 @@ impl JsExecution {
         }
         let js = realm.state.js;
         let text = |text: Option<&str>| text.map_or_else(|| js.undefined(), |text| js.string(text));
+        let number =
+            |number: Option<f64>| number.map_or_else(|| js.undefined(), |number| js.number(number));
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let max_output = job.max_output.map(|max| max as f64);
         let context = [
             realm.chunks_value(spec)?,
             text(job.cwd.as_deref()),
@@ -85,6 +90,8 @@ impl JsExecution {
             self.signal_value(realm),
             self.output_function(realm, OutputStream::Stdout),
             self.output_function(realm, OutputStream::Stderr),
+            number(job.timeout.map(exact_millis)),
+            number(max_output),
         ];
         let context =
             realm.glue(c"context", &context).and_then(|context| JsRef::new(&realm.state, context));
@@ -146,7 +153,11 @@ impl Realm {
                 .unwrap_or(0.0)
                 .floor(),
             retry_delay: reader.delay(c"retryDelay")?.unwrap_or(Duration::from_secs(1)),
+            chunk_timeout: reader.number(c"chunkTimeout")?.and_then(super::duration),
+            stall_timeout: reader.number(c"stallTimeout")?.and_then(super::duration),
             kill_grace: reader.delay(c"killGraceMs")?.unwrap_or(KILL_GRACE),
+            max_log: reader.bytes(c"maxLogBytes")?.unwrap_or(MAX_LOG),
+            max_output: reader.bytes(c"maxOutputBytes")?.filter(|max| *max < MAX_OUTPUT),
             abort,
             merge_adapter: reader
                 .object(c"mergeAdapter")?
@@ -211,6 +222,11 @@ impl Reader<'_> {
     fn delay(&self, name: &CStr) -> Result<Option<Duration>> {
         let ms = self.number(name)?.filter(|ms| !ms.is_nan());
         Ok(ms.map(|ms| super::duration(ms).unwrap_or_default()))
+    }
+
+    /// A number of bytes.
+    fn bytes(&self, name: &CStr) -> Result<Option<usize>> {
+        Ok(self.number(name)?.and_then(super::bytes))
     }
 
     fn boolean(&self, name: &CStr) -> Result<Option<bool>> {

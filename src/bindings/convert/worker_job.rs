@@ -15,6 +15,7 @@ use crate::{
     error::InvalidInput,
     model::{OutputTarget, WorkerJob},
     orchestrator::FailureSlot,
+    process::MAX_OUTPUT,
 };
 
 /// A command that a caller hands to an adapter himself.
@@ -50,6 +51,13 @@ impl Realm {
                 .ok_or_else(|| Error::invalid("job.timeout", "a number of milliseconds"))?,
             None => 0.0,
         };
+        let max_output = match self.caught(js.get_some(value, c"maxOutputBytes"))? {
+            Some(max) => super::bytes(js.as_number(max).unwrap_or(f64::NAN))
+                .map(Some)
+                .ok_or_else(|| Error::invalid("job.maxOutputBytes", "a number of bytes"))?,
+            None => None,
+        };
+        let max_output = max_output.filter(|max| *max < MAX_OUTPUT);
         let signal = self.caught(js.get_some(value, c"signal"))?;
         let (abort, listener) = match signal {
             Some(signal) if js.is_object(signal) => {
@@ -63,8 +71,9 @@ impl Realm {
         let failure = FailureSlot::default();
         failure.cancels(&abort.token);
         let listeners = Listeners::new(self, failure.clone());
-        let (stdout, stdout_rope) = self.target(value, c"onStdout", &listeners)?;
-        let (stderr, stderr_rope) = self.target(value, c"onStderr", &listeners)?;
+        let whole = max_output.is_none();
+        let (stdout, stdout_rope) = self.target(value, c"onStdout", &listeners, whole)?;
+        let (stderr, stderr_rope) = self.target(value, c"onStderr", &listeners, whole)?;
         let job = WorkerJob {
             command,
             args: self.read_args(value)?,
@@ -74,6 +83,7 @@ impl Realm {
             cancel: abort.token,
             stdout,
             stderr,
+            max_output,
             observed: true,
             ..WorkerJob::default()
         };
@@ -110,13 +120,14 @@ impl Realm {
         Ok(variables)
     }
 
-    /// Where a stream goes: to the callback, if there is one, and into a JavaScript string that shares the pieces which
-    /// the callback gets.
+    /// Where a stream goes: to the callback, if there is one, and, when all of it is wanted, into a JavaScript string that
+    /// shares the pieces which the callback gets.
     fn target(
         self: &Rc<Self>,
         job: Value,
         name: &CStr,
         listeners: &Rc<Listeners>,
+        whole: bool,
     ) -> Result<(OutputTarget, Option<Rc<JsRef>>)> {
         let js = self.state.js;
         let Some(function) = self.caught(js.get_some(job, name))? else {
@@ -129,16 +140,21 @@ impl Realm {
             ));
         }
         let keep = |value| JsRef::new(&self.state, value);
-        let rope = Rc::new(self.caught(self.glue(c"rope", &[]).and_then(keep))?);
+        let rope = if whole {
+            Some(Rc::new(self.caught(self.glue(c"rope", &[]).and_then(keep))?))
+        } else {
+            None
+        };
         let (object, function) = (self.caught(keep(job))?, self.caught(keep(function))?);
-        let (listeners, pieces) = (Rc::clone(listeners), Rc::clone(&rope));
+        let (listeners, pieces) = (Rc::clone(listeners), rope.clone());
         let sink = JsSink::shared(&self.state, move |state, text| {
-            let rope = pieces.get();
-            // Adding to a string fails only when it gets too long; the reader sees to that.
-            drop(state.js.get(rope, c"add").and_then(|add| state.js.call(rope, add, &[text])));
+            if let Some(rope) = pieces.as_deref().map(JsRef::get) {
+                // Adding to a string fails only when it gets too long; the reader sees to that.
+                drop(state.js.get(rope, c"add").and_then(|add| state.js.call(rope, add, &[text])));
+            }
             listeners.call(object.get(), function.get(), &[text]);
         });
-        Ok((OutputTarget { sink: Some(sink), keep: false }, Some(rope)))
+        Ok((OutputTarget { sink: Some(sink), keep: rope.is_none() }, rope))
     }
 }
 

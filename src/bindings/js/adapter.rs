@@ -1,11 +1,12 @@
 //! Worker adapters that callers pass in.
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use super::{
     super::{
+        abort::AbortTwin,
         classes::LocalWorkerAdapter,
         convert::JsExecution,
         pristine::instance,
@@ -17,10 +18,11 @@ use super::{
     UserObject,
 };
 use crate::{
-    Result,
+    Error, Result,
     adapters::{LocalWorkerAdapter as CoreLocalWorkerAdapter, WorkerAdapter},
     model::{WorkerJob, WorkerResult},
-    process::KILL_GRACE,
+    orchestrator::Error as JobError,
+    process::{self, KILL_GRACE},
 };
 
 /// An adapter of the caller's, or one of ours.
@@ -46,7 +48,43 @@ impl UserWorkerAdapter {
     }
 
     async fn call(&self, job: WorkerJob) -> Result<WorkerResult> {
-        let work = self.start(&job)?;
+        match job.timeout {
+            Some(timeout) if job.chunk.is_some() => self.call_within(job, timeout).await,
+            _ => self.call_and_wait(&job, None).await,
+        }
+    }
+
+    /// Ends a chunk that takes longer than `timeout`, by a signal of its own. One that goes on nevertheless may not be
+    /// tried again, as two attempts would run at once.
+    async fn call_within(&self, mut job: WorkerJob, timeout: Duration) -> Result<WorkerResult> {
+        let realm = &self.user.realm;
+        job.cancel = job.cancel.child_token();
+        let limit = realm.caught(AbortTwin::new(realm, job.cancel.clone()))?;
+        let mut work = pin!(self.call_and_wait(&job, Some(&limit)));
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(timeout) => {}
+        }
+        let was_aborted = job.cancel.is_cancelled();
+        job.cancel.cancel();
+        match work.await {
+            result if was_aborted => result,
+            Err(Error::Abandoned) => {
+                let grace = job.kill_grace.unwrap_or(KILL_GRACE);
+                Err(JobError::ChunkLeftBehind { timeout, grace }.into())
+            }
+            // What came too late does not count.
+            _ => Err(process::Error::TimedOut(timeout).into()),
+        }
+    }
+
+    async fn call_and_wait(
+        &self,
+        job: &WorkerJob,
+        limit: Option<&AbortTwin>,
+    ) -> Result<WorkerResult> {
+        let work = self.start(job, limit)?;
         let who = || match &job.chunk {
             Some(chunk) => format!("the adapter did not end chunk {}", chunk.id),
             None => "the adapter did not end the command".to_owned(),
@@ -56,7 +94,11 @@ impl UserWorkerAdapter {
     }
 
     /// Calls the caller's `execute`; gives what will come of it.
-    fn start(&self, job: &WorkerJob) -> Result<Settled<Result<WorkerResult>>> {
+    fn start(
+        &self,
+        job: &WorkerJob,
+        limit: Option<&AbortTwin>,
+    ) -> Result<Settled<Result<WorkerResult>>> {
         let (realm, js, observed) = (&self.user.realm, self.user.realm.state.js, job.observed);
         let reader = Rc::clone(realm);
         let read = move |_: &State, outcome: std::result::Result<Value, Value>| {
@@ -70,8 +112,10 @@ impl UserWorkerAdapter {
             let mut words = vec![job.command.as_str()];
             words.extend(job.args.iter().map(String::as_str));
             let adapter = self.user.object.get();
+            let limit = limit.map(|limit| limit.signal.get());
             return realm.caught(realm.settle_with(read, |fulfilled, rejected| {
-                realm.run_chunk(adapter, context, chunk.index, &words, [fulfilled, rejected])
+                let settle = [fulfilled, rejected];
+                realm.run_chunk(adapter, context, chunk.index, &words, settle, limit)
             }));
         }
         let command = js.string(&job.command);

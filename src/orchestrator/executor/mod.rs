@@ -16,8 +16,9 @@ use crate::{
     adapters::WorkerAdapter,
     console::Console,
     error::{InvalidInput, exact_millis},
-    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, WorkerJob, WorkerResult, json},
-    path, process,
+    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, Text, WorkerJob, WorkerResult, json},
+    path,
+    process::{self, Report},
     stitcher::StitchJob,
     task,
 };
@@ -182,7 +183,9 @@ impl Run<'_> {
             if self.work.is_cancelled() && self.adapter.ends_on_cancel() {
                 return Ok(());
             }
-            if f64::from(attempt) >= tries {
+            // What may still be running is not started once more beside itself.
+            let is_left_behind = matches!(error, CrateError::Job(Error::ChunkLeftBehind { .. }));
+            if f64::from(attempt) >= tries || is_left_behind {
                 let message = error.to_string();
                 self.console.error(
                     &format!("[Worker {worker}] Chunk {id} failed after {attempt} attempts:"),
@@ -225,12 +228,16 @@ impl Run<'_> {
             command: words.next().unwrap_or_default(),
             args: words.collect(),
             cwd: Some(self.folder.clone()),
+            timeout: options.chunk_timeout,
+            stall_timeout: options.stall_timeout,
             cancel: self.cancel_for(self.adapter),
             kill_grace: Some(options.kill_grace),
+            max_output: options.max_output,
+            max_log: Some(options.max_log),
             stdout: target(OutputStream::Stdout),
             stderr: target(OutputStream::Stderr),
             output_file: output_file
-                .filter(|_| options.see_outputs)
+                .filter(|_| options.see_outputs || options.stall_timeout.is_some())
                 .map(|file| resolve(&self.folder, file)),
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
             job_def_url: options.job_def_url.clone(),
@@ -238,12 +245,27 @@ impl Run<'_> {
             extensions: options.extensions.clone(),
             ..WorkerJob::default()
         };
-        let result = self.adapter.execute(job).await?;
+        let result = self.adapter.execute(job).await.map_err(timed_out)?;
         if result.exit_code.is_success() {
             return Ok(result);
         }
-        let (code, stderr) = (result.exit_code.to_string(), result.stderr.as_str().to_owned());
-        Err(Error::ChunkExit { id, code, stderr }.into())
+        let command = self.job.chunks[chunk.index].command.as_deref().unwrap_or_default();
+        let (report, timed_out) = (self.report(command, &result), result.timed_out);
+        Err(Error::ChunkExit { id, report, timed_out }.into())
+    }
+
+    /// What is told of a command that ended with an exit code other than 0.
+    fn report(&self, command: &str, result: &WorkerResult) -> Box<Report> {
+        let clipped = |text: &Text| text.clipped(self.options.max_log);
+        Box::new(Report {
+            command: command.trim().to_owned(),
+            pid: result.pid,
+            exit_code: Some(result.exit_code.clone()),
+            signal: result.signal,
+            stdout: clipped(&result.stdout),
+            stderr: clipped(&result.stderr),
+            activity: None,
+        })
     }
 
     /// A failure ends the work of adapters that can be ended; the others are waited for, and hear of aborts only.
@@ -344,18 +366,32 @@ impl Run<'_> {
             cwd: Some(self.folder.clone()),
             cancel: self.options.abort.token.clone(),
             kill_grace: Some(self.options.kill_grace),
+            max_output: self.options.max_output,
+            max_log: Some(self.options.max_log),
             observed: true,
             extensions: self.options.extensions.clone(),
             ..WorkerJob::default()
         };
         let result = adapter.execute(job).await?;
         if !result.exit_code.is_success() {
-            let (code, stderr) = (result.exit_code.to_string(), result.stderr.as_str().to_owned());
-            return Err(Error::MergeExit { code, stderr }.into());
+            return Err(Error::MergeExit { report: self.report(command, &result) }.into());
         }
         self.console.log(format_args!("Merge completed successfully."));
         Ok(())
     }
+}
+
+/// Says which option a chunk has exceeded, and what it was doing.
+fn timed_out(error: CrateError) -> CrateError {
+    let option = match &error {
+        CrateError::Process(failure) => match failure.error {
+            process::Error::TimedOut(_) => "chunkTimeout",
+            process::Error::Stalled(_) => "stallTimeout",
+            _ => return error,
+        },
+        _ => return error,
+    };
+    Error::ChunkTimedOut { option, source: Box::new(error) }.into()
 }
 
 /// `path.resolve(folder, file)`.

@@ -17,6 +17,8 @@ pub(super) struct LedgerObserver {
     pub(super) ledger: Rc<Ledger>,
     pub(super) spawner: Rc<dyn LocalSpawner>,
     pub(super) failure: FailureSlot,
+    /// How many bytes of each stream of a chunk go into the job's logs.
+    pub(super) max_log: usize,
     /// The owner's own observer.
     pub(super) owner: Option<Rc<dyn JobObserver>>,
 }
@@ -40,7 +42,7 @@ impl JobObserver for LedgerObserver {
         id: ChunkId,
         result: &'a WorkerResult,
     ) -> LocalBoxFuture<'a, bool> {
-        self.ledger.apply(|status| add_chunk(status, id, result));
+        self.ledger.apply(|status| add_chunk(status, id, result, self.max_log));
         async move {
             let recorded = self.record().await;
             recorded
@@ -63,7 +65,7 @@ impl JobObserver for LedgerObserver {
     ) -> LocalBoxFuture<'a, bool> {
         self.ledger.apply(|status| {
             set_progress(status, done, total);
-            add_chunk(status, id, result);
+            add_chunk(status, id, result, self.max_log);
         });
         async move {
             let recorded = self.record().await;
@@ -102,8 +104,9 @@ pub(super) fn set_progress(status: &mut JobStatus, done: usize, total: usize) {
         .filter(|progress| progress.is_finite());
 }
 
-fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult) {
-    let entry = LogEntry::new(id, result.duration_ms, result.stdout.clone(), result.stderr.clone());
+fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult, max_log: usize) {
+    let [stdout, stderr] = [&result.stdout, &result.stderr].map(|text| text.clipped(max_log));
+    let entry = LogEntry::new(id, result.duration_ms, stdout, stderr);
     status.logs.get_or_insert_default().push(entry);
     *status.total_duration_ms.get_or_insert_default() += result.duration_ms;
     if let Some(seen) = result.output {

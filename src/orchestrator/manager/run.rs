@@ -117,6 +117,7 @@ impl Run {
             ledger: Rc::clone(ledger),
             spawner: Rc::clone(&shared.spawner),
             failure: options.failure.clone(),
+            max_log: options.max_log,
             owner: options.observer.take(),
         }));
         shared.executor.execute(Rc::new(spec), options).await

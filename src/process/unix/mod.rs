@@ -1,4 +1,8 @@
-//! Process groups, signals and program look-up on Unix.
+//! Trees of processes, their guardian, and program look-up on Unix.
+
+mod census;
+mod guardian;
+mod tree;
 
 use std::{
     io,
@@ -10,11 +14,13 @@ use std::{
     process::ExitStatus,
 };
 
-use rustix::{
-    fs::{Access, access},
-    process::{Pid, Signal, kill_process_group, test_kill_process_group},
-};
-use tokio::process::Child;
+use rustix::fs::{Access, access};
+
+pub(super) use census::Registry;
+pub(super) use guardian::Guarded;
+pub use guardian::Guardian;
+use tree::order_group;
+pub(super) use tree::{Order, Tree};
 
 use super::{Command, in_folder};
 
@@ -23,69 +29,6 @@ const DEFAULT_PATH: &str = "/usr/bin:/bin";
 /// What a pipe is widened to when much goes through it.
 #[cfg(target_os = "linux")]
 const PIPE_SIZE: usize = 256 * 1024;
-
-/// The process group of a child: the child itself and what it started, unless that left the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Group(Pid);
-
-impl Group {
-    /// The group that `child` leads.
-    pub(super) fn of(child: &Child) -> Self {
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Self(pid.expect("a child that was not waited for has an id"))
-    }
-
-    /// The id of the group.
-    pub(super) fn id(self) -> u32 {
-        self.0.as_raw_nonzero().get().cast_unsigned()
-    }
-
-    /// Tells the group to end.
-    pub(super) fn terminate(self) {
-        self.signal(Signal::TERM);
-    }
-
-    /// Ends the group.
-    pub(super) fn kill(self) {
-        self.signal(Signal::KILL);
-    }
-
-    fn signal(self, signal: Signal) {
-        // The group may be gone (ESRCH) or have changed its user (EPERM); whether it is gone is looked at afterwards.
-        let _ = kill_process_group(self.0, signal);
-    }
-
-    /// Whether anything of the group is still running. Zombies do not count: nobody may ever reap them.
-    pub(super) fn is_alive(self) -> bool {
-        test_kill_process_group(self.0) != Err(rustix::io::Errno::SRCH) && self.has_running_member()
-    }
-
-    #[cfg(target_os = "linux")]
-    fn has_running_member(self) -> bool {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return true };
-        entries.filter_map(Result::ok).any(|entry| {
-            entry.file_name().as_bytes()[0].is_ascii_digit()
-                && std::fs::read_to_string(entry.path().join("stat"))
-                    .is_ok_and(|stat| self.is_running_member(&stat))
-        })
-    }
-
-    /// Whether a line of `/proc/*/stat` (see proc(5)) is about a running process of the group. The name in it may hold
-    /// anything, also brackets and spaces.
-    #[cfg(target_os = "linux")]
-    fn is_running_member(self, stat: &str) -> bool {
-        let Some((_, rest)) = stat.rsplit_once(')') else { return false };
-        let mut fields = rest.split_ascii_whitespace();
-        let (state, group) = (fields.next(), fields.nth(1));
-        !matches!(state, Some("Z" | "X"))
-            && group.is_some_and(|group| group == self.id().to_string())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn has_running_member(self) -> bool {
-        true
-    }
-}
 
 /// Makes the child the leader of a group of its own.
 pub(super) fn own_group(command: &mut tokio::process::Command) {
