@@ -7,6 +7,10 @@ use std::path::Path;
 const MAX_SIZE: usize = 256 * 1024;
 
 /// What the kernel knows of a file without asking the disk.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux tells whether a file is in memory")
+)]
 pub(super) enum Cached {
     /// All that is in it.
     Content(Vec<u8>),
