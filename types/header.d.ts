@@ -27,6 +27,28 @@ export interface WorkerJob {
   onStderr?: (data: string) => void
 }
 
+/** What an adapter, or the owner of a job, makes of a failure. */
+export interface RetryHint {
+  /**
+   * `transient`: it may go well the next time, as any failure. `throttled`: whoever was asked has too much to do; the
+   * chunk is put off, which uses up no retry, and half as many chunks run at once, until successes show that there may be
+   * more again. `fatal`: it will go wrong every time, there is no further attempt.
+   */
+  kind: 'transient' | 'throttled' | 'fatal'
+  /** When to try again, in milliseconds. With it a transient failure is treated as a throttled one. */
+  afterMs?: number
+}
+
+/** A rule about failures: what they look like (all that is given must fit), and what to make of them. */
+export interface RetryRule extends RetryHint {
+  /** The exit code, or one of several. */
+  exitCode?: number | number[]
+  /** The name of the signal that ended the command, or one of several. */
+  signal?: string | string[]
+  /** What message, standard output or standard error have in them. */
+  text?: string | RegExp
+}
+
 /** How a command ended. */
 export interface WorkerResult {
   /** Its exit code; -1 when a signal ended it. */
@@ -43,8 +65,8 @@ export interface WorkerResult {
   timedOut?: boolean
   /** Where a worker elsewhere put the chunk's file. For adapters of workers elsewhere; nothing reads it yet. */
   outputUrl?: string
-  /** What the executor should make of a failure. Nothing reads it yet. */
-  retry?: { kind: 'transient' | 'throttled' | 'fatal'; afterMs?: number }
+  /** What the executor should make of a failure. A rejection may carry it too, as `error.retry`. */
+  retry?: RetryHint
 }
 
 /**
@@ -149,6 +171,24 @@ export interface JobExecutionOptions {
   retries?: number
   /** The pause before a chunk is tried again, in milliseconds. Default 1000. */
   retryDelay?: number
+  /**
+   * How that pause grows: each is `factor` (default 2) times as long as the one before, no longer than `maxDelayMs`
+   * (default 60000), and shortened by a random part, at most `jitter` (0 to 1, default 0.5) of it. Default: always
+   * `retryDelay`.
+   */
+  retryBackoff?: { factor?: number; maxDelayMs?: number; jitter?: number }
+  /**
+   * What to make of a failed attempt: rules, of which the first that fits counts, or a function that gets the error (often
+   * a `CommandFailure`) and gives a hint, its kind, `true` (`transient`), `false` (`fatal`) or nothing. Where it says nothing,
+   * the adapter's own hint counts. What it throws fails the job.
+   */
+  retryOn?:
+    RetryRule[] | ((error: any, attempt: { chunkId: number; attempt: number }) => RetryVerdict | Promise<RetryVerdict>)
+  /**
+   * Whether the job ends as soon as a chunk has failed for good. Default `true`. Otherwise the other chunks are rendered first;
+   * the job fails with the first failure, without a merge.
+   */
+  failFast?: boolean
   /** Called when a chunk is done. A throw, here and below, fails the job with that very value. */
   onProgress?: (completedChunks: number, totalChunks: number) => void
   /** Called after `onProgress` and waited for. */
@@ -197,6 +237,9 @@ export interface JobExecutionOptions {
   /** As `maxOutputBytes` of a `WorkerJob`, for each chunk and the merge command. */
   maxOutputBytes?: number
 }
+
+/** What `retryOn` may say. */
+export type RetryVerdict = RetryHint | RetryHint['kind'] | boolean | null | undefined | void
 
 /** Keeps the records of jobs. */
 export interface JobRepository {

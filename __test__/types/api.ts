@@ -14,6 +14,7 @@ import {
 } from '../../index.js'
 import type {
   ArtifactStorage,
+  CommandFailure,
   JobExecutionOptions,
   JobRepository,
   JobSpec,
@@ -24,6 +25,8 @@ import type {
   VideoStitcher,
   WorkerAdapter,
   WorkerJob,
+  RetryHint,
+  RetryRule,
   WorkerResult,
 } from '../../index.js'
 
@@ -192,6 +195,25 @@ const allOptions: JobExecutionOptions = {
   skipMerge: false,
   storage: fullStorage,
 }
+const limits: JobExecutionOptions = {
+  chunkTimeout: 1,
+  stallTimeout: 1,
+  maxLogBytes: 1,
+  maxOutputBytes: 1,
+  killGraceMs: 1,
+}
+const rules: RetryRule[] = [
+  { kind: 'fatal', exitCode: [1, 2] },
+  { kind: 'throttled', text: /busy/, signal: 'SIGTERM', afterMs: 1 },
+]
+const retries: JobExecutionOptions[] = [
+  { retryBackoff: {}, retryOn: rules, failFast: false },
+  { retryBackoff: { factor: 2, maxDelayMs: 1, jitter: 0 }, retryOn: (error: CommandFailure) => error.exitCode === 75 },
+  { retryOn: async (_error, { chunkId, attempt }) => (chunkId + attempt > 1 ? 'fatal' : undefined) },
+  { retryOn: (): RetryHint => ({ kind: 'transient', afterMs: 1 }) },
+  { retryOn: () => {} },
+]
+void [limits, retries]
 const syncCallback: JobExecutionOptions = { onChunkComplete: () => {} }
 
 // ---- classes ----

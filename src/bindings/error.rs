@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error,
     error::{Foreign, SystemError},
-    model::ExitCode,
+    model::{ExitCode, RetryHint},
     process::{self, Report},
 };
 
@@ -20,6 +20,7 @@ struct JsError {
     value: JsRef,
     message: String,
     abort: bool,
+    retry: Option<RetryHint>,
 }
 
 impl Foreign for JsError {
@@ -29,6 +30,10 @@ impl Foreign for JsError {
 
     fn is_abort(&self) -> bool {
         self.abort
+    }
+
+    fn retry(&self) -> Option<RetryHint> {
+        self.retry
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -58,8 +63,11 @@ impl Realm {
                 .is_some_and(|name| name == "AbortError")
         };
         let abort = js.is_object(value) && named_abort();
+        let hint = || self.read_hint(js.get(value, c"retry")?);
+        // A getter that throws has nothing to say.
+        let retry = if js.is_object(value) { hint().unwrap_or_default() } else { None };
         match JsRef::new(&self.state, value) {
-            Ok(value) => Error::Foreign(Rc::new(JsError { value, message, abort })),
+            Ok(value) => Error::Foreign(Rc::new(JsError { value, message, abort, retry })),
             Err(thrown) => self.foreign(thrown.0),
         }
     }

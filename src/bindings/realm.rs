@@ -89,6 +89,19 @@ return {
   plainCommand: (command, args) => ({ command, args }),
   result: (exitCode, stdout, stderr, durationMs, signal) =>
     signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
+  about: (chunkId, attempt) => ({ chunkId, attempt }),
+  rules: (list) => {
+    const among = (value, wanted) => wanted === undefined || [wanted].flat().includes(value);
+    const says = (error, text) => {
+      if (text === undefined) return true;
+      const said = [error?.message ?? String(error), error?.stdout, error?.stderr].filter(Boolean);
+      return said.some((one) => (typeof text === 'string' ? String(one).includes(text) : String(one).search(text) >= 0));
+    };
+    const rules = list.map((rule) => ({ ...rule }));
+    return (error) =>
+      rules.find(({ exitCode, signal, text }) =>
+        among(error?.exitCode, exitCode) && among(error?.signal, signal) && says(error, text));
+  },
   failure: (error, command, pid, exitCode, signal, timedOut, stdout, stderr) => {
     Object.assign(error, present({ command, pid, exitCode, signal, timedOut }));
     for (const [name, value] of Object.entries({ stdout, stderr })) {

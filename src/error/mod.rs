@@ -9,7 +9,7 @@ pub use system::SystemError;
 #[cfg(all(feature = "node", not(test)))]
 pub(crate) use system::{code, errno};
 
-use crate::{governance, orchestrator, process, repository, stitcher, worker};
+use crate::{governance, model::RetryHint, orchestrator, process, repository, stitcher, worker};
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -77,6 +77,15 @@ impl Error {
         }
     }
 
+    /// What whoever failed makes of it himself.
+    pub fn retry(&self) -> Option<RetryHint> {
+        match self {
+            Self::Foreign(value) => value.retry(),
+            Self::Job(orchestrator::Error::ChunkExit { retry, .. }) => *retry,
+            _ => None,
+        }
+    }
+
     /// Whether a command took too long.
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -123,6 +132,10 @@ pub trait Foreign: fmt::Debug {
     fn message(&self) -> String;
     /// Whether it says that work was aborted (an error named `AbortError`).
     fn is_abort(&self) -> bool;
+    /// Its `retry`: what its thrower makes of the failure.
+    fn retry(&self) -> Option<RetryHint> {
+        None
+    }
     /// For the embedding to get its own type back.
     fn as_any(&self) -> &dyn Any;
 }

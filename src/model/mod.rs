@@ -14,4 +14,6 @@ pub use logs::{LogEntry, Logs};
 pub use status::{FileSeen, JobDocument, JobState, JobStatus, RecordView, Rest};
 pub use text::Text;
 pub(crate) use text::{clip, decode_utf8};
-pub use worker::{ExitCode, JobChunk, OutputSink, OutputTarget, WorkerJob, WorkerResult};
+pub use worker::{
+    ExitCode, JobChunk, OutputSink, OutputTarget, RetryHint, RetryKind, WorkerJob, WorkerResult,
+};

@@ -123,6 +123,26 @@ impl fmt::Display for ExitCode {
     }
 }
 
+/// What an adapter, or the owner of a job, makes of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryHint {
+    /// What kind of failure it is.
+    pub kind: RetryKind,
+    /// When to try again.
+    pub after: Option<Duration>,
+}
+
+/// Kinds of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryKind {
+    /// It may go well the next time.
+    Transient,
+    /// Whoever was asked has too much to do.
+    Throttled,
+    /// It will go wrong every time.
+    Fatal,
+}
+
 /// What became of a [`WorkerJob`].
 #[derive(Clone, Debug, Default)]
 pub struct WorkerResult {
@@ -140,6 +160,8 @@ pub struct WorkerResult {
     pub pid: Option<u32>,
     /// Whether its adapter says that it took too long.
     pub timed_out: bool,
+    /// What its adapter makes of a failure.
+    pub retry: Option<RetryHint>,
     /// What was seen of its output file, when the adapter looked and it was there.
     pub output: Option<FileSeen>,
     /// The result object of a user's adapter, with all its fields.

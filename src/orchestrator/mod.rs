@@ -4,6 +4,7 @@ mod executor;
 mod ledger;
 mod manager;
 mod options;
+mod retry;
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -14,11 +15,12 @@ pub use manager::{JobManager, LocalSpawner};
 pub use options::{
     AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
 };
+pub use retry::{RetryBackoff, RetryJudge};
 
 use crate::{
     Result,
     error::exact_millis,
-    model::{ChunkId, JobSpec},
+    model::{ChunkId, JobSpec, RetryHint},
     process::Report,
 };
 
@@ -50,6 +52,8 @@ pub enum Error {
         report: Box<Report>,
         /// Whether its adapter says that it took too long.
         timed_out: bool,
+        /// What its adapter makes of it.
+        retry: Option<RetryHint>,
     },
     /// A chunk took longer than the job's owner allows.
     #[error("{source} ({option}): {}", doing(source))]

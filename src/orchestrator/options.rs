@@ -12,6 +12,7 @@ use std::{
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
 
+use super::{RetryBackoff, RetryJudge};
 use crate::{
     Error, Result,
     adapters::WorkerAdapter,
@@ -177,6 +178,12 @@ pub struct JobExecutionOptions {
     pub retries: f64,
     /// The pause before a chunk is tried again. Default one second.
     pub retry_delay: Duration,
+    /// How that pause grows. Default: not at all.
+    pub retry_backoff: Option<RetryBackoff>,
+    /// The owner's own judgement of failures.
+    pub retry_judge: Option<Rc<dyn RetryJudge>>,
+    /// Whether the job ends when a chunk has failed for good, or renders the others first. Default `true`.
+    pub fail_fast: bool,
     /// The longest an attempt at a chunk may take. Default: no limit.
     pub chunk_timeout: Option<Duration>,
     /// The longest an attempt may show no sign of life, where that can be seen. Default: no limit.
@@ -217,6 +224,9 @@ impl Default for JobExecutionOptions {
             merge: true,
             retries: 0.0,
             retry_delay: Duration::from_secs(1),
+            retry_backoff: None,
+            retry_judge: None,
+            fail_fast: true,
             chunk_timeout: None,
             stall_timeout: None,
             kill_grace: KILL_GRACE,

@@ -2,6 +2,7 @@
 
 mod options;
 mod result;
+mod retry;
 mod spec;
 mod status;
 mod worker_job;

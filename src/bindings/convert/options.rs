@@ -153,6 +153,15 @@ impl Realm {
                 .unwrap_or(0.0)
                 .floor(),
             retry_delay: reader.delay(c"retryDelay")?.unwrap_or(Duration::from_secs(1)),
+            retry_backoff: reader
+                .field(c"retryBackoff")?
+                .map(|backoff| self.read_backoff(backoff))
+                .transpose()?,
+            retry_judge: reader
+                .field(c"retryOn")?
+                .map(|rules| self.read_retry_judge(&callbacks.options, rules))
+                .transpose()?,
+            fail_fast: reader.boolean(c"failFast")?.unwrap_or(true),
             chunk_timeout: reader.number(c"chunkTimeout")?.and_then(super::duration),
             stall_timeout: reader.number(c"stallTimeout")?.and_then(super::duration),
             kill_grace: reader.delay(c"killGraceMs")?.unwrap_or(KILL_GRACE),

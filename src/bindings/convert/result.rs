@@ -87,6 +87,7 @@ impl Realm {
             stdout: text(c"stdout", "")?,
             stderr: text(c"stderr", missing)?,
             duration_ms: duration,
+            retry: self.read_hint(js.get(result, c"retry")?)?,
             timed_out: js.truthy(js.get(result, c"timedOut")?),
             foreign: Some(Rc::new(JsRef::new(&self.state, result)?)),
             ..WorkerResult::default()

@@ -1,5 +1,8 @@
 //! Runs the chunks of one job, some at a time, and joins them.
 
+mod chunk;
+mod pace;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
@@ -10,13 +13,15 @@ use std::{
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
+use pace::Pace;
+
 use super::{Error, Executor, JobExecutionOptions, OutputStream};
 use crate::{
     Error as CrateError, Result,
     adapters::WorkerAdapter,
     console::Console,
-    error::{InvalidInput, exact_millis},
-    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, Text, WorkerJob, WorkerResult, json},
+    error::InvalidInput,
+    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, Text, WorkerJob, WorkerResult},
     path,
     process::{self, Report},
     stitcher::StitchJob,
@@ -59,6 +64,8 @@ impl JobExecutor {
             folder,
             options: &options,
             work,
+            pace: Pace::new(options.concurrency.limit),
+            failed: RefCell::default(),
             done,
         };
         run.chunks().await?;
@@ -125,6 +132,9 @@ struct Run<'a> {
     options: &'a JobExecutionOptions,
     /// Cancelled when the job is aborted and when it fails.
     work: CancellationToken,
+    pace: Pace,
+    /// The first chunk that has failed for good, where the others are rendered nevertheless.
+    failed: RefCell<Option<CrateError>>,
     done: Cell<usize>,
 }
 
@@ -142,7 +152,7 @@ impl Run<'_> {
         match self.options.failure.take() {
             Some(error) => Err(error),
             None if self.options.abort.is_aborted() => Err(CrateError::Aborted),
-            None => Ok(()),
+            None => self.failed.take().map_or(Ok(()), Err),
         }
     }
 
@@ -152,63 +162,6 @@ impl Run<'_> {
             let Some(chunk) = self.chunks.borrow_mut().next() else { return };
             if let Err(error) = self.chunk(number, &chunk).await {
                 self.options.failure.fail(error);
-            }
-        }
-    }
-
-    /// Renders one chunk, as often as it takes and may.
-    async fn chunk(&self, worker: usize, chunk: &PlannedChunk) -> Result<()> {
-        let (id, tries) = (chunk.id, self.options.retries + 1.0);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            if self.options.abort.is_aborted() {
-                return Err(CrateError::Aborted);
-            }
-            let of = json::display(tries);
-            self.console.log(format_args!(
-                "[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."
-            ));
-            let error = match self.attempt(chunk).await {
-                Ok(result) => {
-                    self.complete(worker, id, &result).await;
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            if self.options.abort.is_aborted() {
-                return Err(CrateError::Aborted);
-            }
-            // What was ended because another chunk failed did not fail itself.
-            if self.work.is_cancelled() && self.adapter.ends_on_cancel() {
-                return Ok(());
-            }
-            // What may still be running is not started once more beside itself.
-            let is_left_behind = matches!(error, CrateError::Job(Error::ChunkLeftBehind { .. }));
-            if f64::from(attempt) >= tries || is_left_behind {
-                let message = error.to_string();
-                self.console.error(
-                    &format!("[Worker {worker}] Chunk {id} failed after {attempt} attempts:"),
-                    &message,
-                );
-                return Err(
-                    Error::ChunkFailed { id, attempts: attempt, source: Box::new(error) }.into()
-                );
-            }
-            if self.options.failure.is_failed() {
-                return Ok(());
-            }
-            let delay = self.options.retry_delay;
-            self.console.warn(&format!(
-                "[Worker {worker}] Chunk {id} failed (Attempt {attempt}/{of}). Retrying in {}ms... Error: {error}",
-                exact_millis(delay)
-            ));
-            if !delay.is_zero() {
-                // Ended early by an abort or a failure; which one is seen at the top of the loop, or by the worker.
-                self.work.run_until_cancelled(tokio::time::sleep(delay)).await;
-            }
-            if self.options.failure.is_failed() {
-                return Ok(());
             }
         }
     }
@@ -251,7 +204,7 @@ impl Run<'_> {
         }
         let command = self.job.chunks[chunk.index].command.as_deref().unwrap_or_default();
         let (report, timed_out) = (self.report(command, &result), result.timed_out);
-        Err(Error::ChunkExit { id, report, timed_out }.into())
+        Err(Error::ChunkExit { id, report, timed_out, retry: result.retry }.into())
     }
 
     /// What is told of a command that ended with an exit code other than 0.
