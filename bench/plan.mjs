@@ -6,6 +6,7 @@
 // nothing is left behind. `alone` rows have no counterpart, `readsFolder` rows get a folder of
 // job files, `nodeOptions` go to the process that measures, `quick` holds the smaller sizes of `--quick`.
 import { executor, getJobs, listJobs, output, processes, saveJobs } from './workloads.mjs'
+import { killTree } from './workloads-kill.mjs'
 import { manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
 
@@ -134,6 +135,24 @@ export const rows = [
   },
   ...managerRows('js', 'JS adapter'),
   ...managerRows('local', 'LocalWorkerAdapter'),
+  {
+    name: 'kill-obeying',
+    title: ({ processes }) => `abort of a tree of ${processes} processes that obey`,
+    workload: killTree,
+    alone: true,
+    size: { processes: 100, obey: true, graceMs: 5000 },
+    quick: {},
+    target: { ms: 100 },
+  },
+  {
+    name: 'kill-stubborn',
+    title: ({ processes, graceMs }) => `abort of a tree of ${processes} processes that do not, after ${graceMs} ms`,
+    workload: killTree,
+    alone: true,
+    size: { processes: 100, obey: false, graceMs: 500 },
+    quick: {},
+    target: { ms: 700 },
+  },
   {
     name: 'memory-chunks',
     title: ({ chunks }) => `memory: ${count(chunks)} executed chunks`,
