@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::getpgrp;
 use tokio::time::{self, Instant};
 
-use super::{super::Mark, Order, order_group};
+use super::{super::Mark, Order, order_group, tree::own_group};
 
 /// What the companion runs.
 const SCRIPT: &str = include_str!("guardian.sh");
@@ -151,7 +150,7 @@ impl Post {
         let child = tokio::process::Command::new("/bin/sh")
             // What ps shows is short this way.
             .args(["-c", r#"eval "$HELIOS_GUARDIAN""#, "helios-guardian"])
-            .arg(getpgrp().as_raw_nonzero().to_string())
+            .arg(own_group().to_string())
             .env_clear()
             .env("HELIOS_GUARDIAN", SCRIPT)
             .env("PATH", TOOLS)

@@ -60,8 +60,9 @@ look() {
         *) continue ;;
       esac
       found="$found$pid "
-      [ "$group" = "$their_group" ] || groups="$groups$group "
-      [ "$session" = "$our_session" ] || sessions="$sessions$session "
+      # 0 is whatever came from outside of this PID namespace.
+      case $group in 0 | "$their_group") ;; *) groups="$groups$group " ;; esac
+      case $session in 0 | "$our_session") ;; *) sessions="$sessions$session " ;; esac
       case $state in [ZXx]*) ;; *) running="$running $pid" ;; esac
     done <<EOT
 $all

@@ -4,10 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use rustix::{
     io::Errno,
-    process::{
-        Pid, Signal, getpgrp, getpid, getsid, kill_process, kill_process_group,
-        test_kill_process_group,
-    },
+    process::{Pid, Signal, getpid, kill_process, kill_process_group, test_kill_process_group},
 };
 use tokio::process::Child;
 
@@ -43,7 +40,8 @@ pub(in super::super) struct Tree {
     here: Here,
 }
 
-/// Where this process is.
+/// Where this process is. Group and session are 0 when their leader is outside of this PID namespace: then they are those of
+/// everybody who came in with us, and of our children too.
 #[derive(Clone, Copy, Debug)]
 struct Here {
     pid: i32,
@@ -54,9 +52,8 @@ struct Here {
 impl Tree {
     /// The tree of a child that leads a process group of its own.
     pub(in super::super) fn of(_child: &Child, leader: u32, mark: Mark) -> Self {
-        let raw = Pid::as_raw;
-        let session = getsid(None).map_or(0, |session| raw(Some(session)));
-        let here = Here { pid: raw(Some(getpid())), group: raw(Some(getpgrp())), session };
+        let pid = Pid::as_raw(Some(getpid()));
+        let here = Here { pid, group: own_group(), session: own_session() };
         Self::seen_from(here, leader.cast_signed(), mark)
     }
 
@@ -165,13 +162,25 @@ impl Tree {
     }
 
     fn remember(&mut self, member: Process) {
-        if member.group != self.here.group {
+        if ![self.here.group, 0].contains(&member.group) {
             self.groups.insert(member.group);
         }
         if ![self.here.session, 0].contains(&member.session) {
             self.sessions.insert(member.session);
         }
     }
+}
+
+/// The group of this process; 0 when its leader is outside of this PID namespace, which rustix takes for impossible.
+pub(super) fn own_group() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
+/// The session of this process, likewise.
+fn own_session() -> i32 {
+    // SAFETY: takes a number; the session of this process can always be asked for.
+    unsafe { libc::getsid(0) }
 }
 
 /// Gives an order to a process group.
@@ -237,6 +246,15 @@ mod tests {
         assert_eq!(found(&mut tree(), &[30], &[leader, daemon]), [20, 30]);
         let of_daemon = process(31, 30, 31, 31);
         assert_eq!(found(&mut tree(), &[30], &[of_daemon, leader, daemon]), [20, 30, 31]);
+    }
+
+    #[test]
+    fn what_is_led_from_outside_of_the_namespace_tells_nothing() {
+        let here = Here { pid: 10, group: 0, session: 0 };
+        let mut tree = Tree::seen_from(here, 20, Mark::new());
+        let strangers = [process(30, 10, 0, 0), process(31, 0, 0, 0)];
+        let members = [process(20, 10, 20, 0), process(21, 20, 0, 0)];
+        assert_eq!(found(&mut tree, &[], &[strangers, members].concat()), [20, 21]);
     }
 
     #[test]
