@@ -147,6 +147,12 @@ export interface JobStatus {
   createdAt: number
   /** When it last changed, in milliseconds since the epoch. */
   updatedAt: number
+  /** When it was first run, in milliseconds since the epoch. */
+  startedAt?: number
+  /** When it completed, failed or was cancelled, in milliseconds since the epoch. */
+  finishedAt?: number
+  /** What is being done for it, or was when it failed, was cancelled or paused. */
+  phase?: JobPhase
   /** What came of it. */
   result?: any
   /** How long its chunks took together, in milliseconds. */
@@ -157,6 +163,24 @@ export interface JobStatus {
   logs?: Array<{ chunkId: number; durationMs: number; stdout: string; stderr: string }>
   /** What was seen of the chunks' files when they were done, by chunk: bytes, milliseconds since the epoch. */
   outputs?: Record<string, { size: number; modifiedMs: number }>
+  /** How often chunks were tried, by chunk; the attempt that is running does not count. */
+  attempts?: Record<string, number>
+  /** In a `FileJobRepository`: what it was submitted with, as far as that has a JSON form, for `resumeJob` and `recover`. */
+  options?: Record<string, any>
+  /** In a `FileJobRepository`: the name of the manager that runs it. */
+  manager?: string
+}
+
+/** What is being done for a running job. */
+export type JobPhase = 'uploading' | 'rendering' | 'merging' | 'verifying'
+
+/** Settings of a `JobManager`. */
+export interface JobManagerOptions {
+  /**
+   * How many chunks of all its jobs together run at once. Those of the job that has the least running come first. Default: as
+   * many as the jobs ask for. Not for executors of your own.
+   */
+  maxConcurrency?: number
 }
 
 /** How a job is run. */
@@ -378,16 +402,13 @@ export declare class JobManager {
    * Makes a manager of the jobs in `repository`, which are run by `executor`. With `storage`, a job that has a
    * `jobDir` has its assets and its definition uploaded before it runs.
    */
-  constructor(repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage)
+  constructor(repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage, options?: JobManagerOptions)
   /**
    * Stores a job, starts it in the background and gives its id: a random UUID. Rejects when the first record cannot
    * be stored; what goes wrong later is in the record. The job keeps Node running until it ends.
    */
   submitJob(jobSpec: JobSpec, options?: JobExecutionOptions): Promise<string>
-  /**
-   * The record of a job, or undefined. While the job runs it may be behind, by 100 ms for small
-   * jobs and by ten times as long as a save takes for large ones.
-   */
+  /** The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job. */
   getJob(id: string): Promise<JobStatus | undefined>
   /** The records of all jobs. */
   listJobs(): Promise<Array<JobStatus>>
@@ -402,11 +423,32 @@ export declare class JobManager {
    */
   pauseJob(id: string): Promise<void>
   /**
-   * Goes on with a paused job; does nothing for any other. Chunks that are done are not rendered again, unless their
-   * file has vanished or changed since. The options are those of `submitJob`, each replaced where `options` has
-   * another.
+   * Goes on with a job that is paused, failed or cancelled; does nothing for any other. Chunks that are done are not
+   * rendered again, unless their file has vanished or changed since; where none is left, it goes on with the merge. The
+   * options are those of `submitJob`, each replaced where `options` has another. In another process those count that a
+   * `FileJobRepository` has kept: all but callbacks, `signal`, `storage`, functions, `stitcher` and `mergeAdapter`. Rejects
+   * with a `TypeError` when the job had one of the last two and `options` has none.
    */
   resumeJob(id: string, options?: JobExecutionOptions): Promise<void>
+  /**
+   * Goes on with all jobs that are `pending` or `running` in their records although nobody runs them, as after a crash, and
+   * gives their ids. What the dead process has left running is ended first. The options of each are those that a
+   * `FileJobRepository` has kept, as with `resumeJob`, each replaced where `options` has another. A job for which they do
+   * not suffice stays as it is, and is named with `console.error`. Jobs that another manager runs, also in another process,
+   * are left alone where the repository is a `FileJobRepository`; in any other, this must be the only manager.
+   */
+  recover(options?: JobExecutionOptions): Promise<Array<string>>
+  /**
+   * Waits until a job is `completed`, `failed` or `cancelled`, through its pauses, and gives its record; also when it runs
+   * in another process, which is looked at every 100 ms. Gives undefined when there is no such job, and the record
+   * as it is when this manager is closed. Rejects with an `AbortError` when `signal` aborts.
+   */
+  waitForJob(id: string, options?: { signal?: AbortSignal }): Promise<JobStatus | undefined>
+  /**
+   * Takes no more jobs, pauses those that run, and resolves when their records say so and nothing of them runs any more:
+   * what a handler of SIGTERM calls. `submitJob`, `resumeJob` and `recover` reject from now on.
+   */
+  close(): Promise<void>
   /** Cancels a job, removes what was uploaded for it and deletes its record. */
   deleteJob(id: string): Promise<void>
 }

@@ -17,7 +17,7 @@ const after = (state, action) => {
   if (action === 'deleteJob') return 'gone'
   if (action === 'cancelJob') return ['running', 'paused'].includes(state) ? 'cancelled' : state
   if (action === 'pauseJob') return state === 'running' ? 'paused' : state
-  return state === 'paused' ? 'running' : state
+  return ['paused', 'cancelled'].includes(state) ? 'running' : state
 }
 
 const settle = async () => {
@@ -55,8 +55,8 @@ describe.each(PHASES)('%s', (phase) => {
     const wanted = after(reached, second)
     if (wanted === 'running') {
       job.release()
-      // Nothing but a pause ends the long delay.
-      const delayed = phase === 'in the retry delay' && first !== 'pauseJob'
+      // Nothing but a stop ends the long delay.
+      const delayed = phase === 'in the retry delay' && reached === 'running'
       if (delayed) await act('pauseJob').then(() => act('resumeJob'))
       await until(async () => (await job.state()) === 'completed', 'the job to complete')
       expect(job.running()).toBe(0)

@@ -125,7 +125,8 @@ fn write(package: &Package) -> Result<(), Error> {
     };
     // A linked package.json stays a link.
     let path = std::fs::canonicalize(&package.path).unwrap_or_else(|_| package.path.clone());
-    atomic::replace(&path, atomic::Durability::Synced, write_to).map_err(Error::System)
+    let replaced = atomic::replace(&path, atomic::Durability::Synced, write_to);
+    replaced.map(drop).map_err(Error::System)
 }
 
 #[cfg(test)]

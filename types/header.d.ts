@@ -147,6 +147,12 @@ export interface JobStatus {
   createdAt: number
   /** When it last changed, in milliseconds since the epoch. */
   updatedAt: number
+  /** When it was first run, in milliseconds since the epoch. */
+  startedAt?: number
+  /** When it completed, failed or was cancelled, in milliseconds since the epoch. */
+  finishedAt?: number
+  /** What is being done for it, or was when it failed, was cancelled or paused. */
+  phase?: JobPhase
   /** What came of it. */
   result?: any
   /** How long its chunks took together, in milliseconds. */
@@ -157,6 +163,24 @@ export interface JobStatus {
   logs?: Array<{ chunkId: number; durationMs: number; stdout: string; stderr: string }>
   /** What was seen of the chunks' files when they were done, by chunk: bytes, milliseconds since the epoch. */
   outputs?: Record<string, { size: number; modifiedMs: number }>
+  /** How often chunks were tried, by chunk; the attempt that is running does not count. */
+  attempts?: Record<string, number>
+  /** In a `FileJobRepository`: what it was submitted with, as far as that has a JSON form, for `resumeJob` and `recover`. */
+  options?: Record<string, any>
+  /** In a `FileJobRepository`: the name of the manager that runs it. */
+  manager?: string
+}
+
+/** What is being done for a running job. */
+export type JobPhase = 'uploading' | 'rendering' | 'merging' | 'verifying'
+
+/** Settings of a `JobManager`. */
+export interface JobManagerOptions {
+  /**
+   * How many chunks of all its jobs together run at once. Those of the job that has the least running come first. Default: as
+   * many as the jobs ask for. Not for executors of your own.
+   */
+  maxConcurrency?: number
 }
 
 /** How a job is run. */

@@ -23,18 +23,15 @@ pub(super) struct AbortListener {
 impl AbortListener {
     /// Listens to `signal`: any object with `aborted`, and with `addEventListener` if it can tell by itself. Its `onabort`
     /// is the caller's and stays untouched.
-    pub(super) fn listen(
-        realm: &Rc<Realm>,
-        signal: Value,
-    ) -> JsResult<(AbortSource, Option<Self>)> {
+    pub(super) fn listen(realm: &Rc<Realm>, signal: Value) -> JsResult<AbortSource> {
         let js = realm.state.js;
         let kept = Rc::new(JsRef::new(&realm.state, signal)?);
         let (token, probed) = (CancellationToken::new(), Rc::clone(&kept));
         let probe =
             move || js.get(probed.get(), c"aborted").is_ok_and(|aborted| js.truthy(aborted));
-        let source = AbortSource { token, probe: Some(Rc::new(probe)) };
+        let mut source = AbortSource { token, probe: Some(Rc::new(probe)), listener: None };
         if source.is_aborted() {
-            return Ok((source, None));
+            return Ok(source);
         }
         let cancelled = source.token.clone();
         let listener = function(&realm.state, move |state, _| {
@@ -42,10 +39,12 @@ impl AbortListener {
             Ok(state.js.undefined())
         });
         if !js.truthy(realm.glue(c"listen", &[signal, listener])?) {
-            return Ok((source, None));
+            return Ok(source);
         }
         let listener = JsRef::new(&realm.state, listener)?;
-        Ok((source, Some(Self { realm: Rc::clone(realm), signal: kept, listener })))
+        let listener = Self { realm: Rc::clone(realm), signal: kept, listener };
+        source.listener = Some(Rc::new(listener));
+        Ok(source)
     }
 }
 

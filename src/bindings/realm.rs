@@ -117,12 +117,31 @@ return {
     state: record.state, progress: record.progress, totalChunks: record.totalChunks,
     completedChunks: record.completedChunks, createdAt: record.createdAt, updatedAt: record.updatedAt,
     error: record.error, metrics: record.metrics && { totalDurationMs: record.metrics.totalDurationMs },
-    meta: record.meta && { jobDefUrl: record.meta.jobDefUrl }, outputs: record.outputs,
+    meta: record.meta && { jobDefUrl: record.meta.jobDefUrl }, outputs: record.outputs, attempts: record.attempts,
+    phase: record.phase, startedAt: record.startedAt, finishedAt: record.finishedAt,
     logs: Array.isArray(record.logs)
       ? record.logs.filter(Boolean).map(({ chunkId, durationMs, stdout, stderr }) => ({ chunkId, durationMs, stdout, stderr }))
       : undefined,
   }),
   inner: (record, name, fields) => ({ ...record[name], ...fields }),
+  recorded: (options, jobDir, submittedInName, submittedIn) => {
+    const plain = {};
+    for (const name of [
+      'concurrency', 'merge', 'skipMerge', 'retries', 'retryDelay', 'retryBackoff', 'failFast', 'chunkTimeout', 'stallTimeout',
+      'killGraceMs', 'maxLogBytes', 'maxOutputBytes', 'outputFile', 'completedChunkIds', 'verifyChunks', 'meta',
+    ]) plain[name] = options[name];
+    const { retryOn } = options;
+    if (Array.isArray(retryOn) && retryOn.every((rule) => typeof (rule?.text ?? '') === 'string')) plain.retryOn = retryOn;
+    const needed = ['stitcher', 'mergeAdapter'].filter((name) => options[name] !== undefined && options[name] !== null);
+    Object.assign(plain, { jobDir, [submittedInName]: submittedIn, needed: needed.length > 0 ? needed : undefined });
+    const value = (_, one) => (typeof one === 'number' && !Number.isFinite(one) ? String(one) : one);
+    try {
+      return JSON.stringify(plain, value);
+    } catch {
+      return JSON.stringify({ ...plain, meta: undefined }, value);
+    }
+  },
+  missing: (options) => options.needed?.find?.((name) => options[name] === undefined || options[name] === null),
   options: (options, more) => ({ ...options, ...present(more ?? {}) }),
   rope: () => {
     let text = '';

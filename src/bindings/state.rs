@@ -1,15 +1,16 @@
 //! What there is once per JavaScript environment, and the executor of the futures that live in it.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     ffi::c_void,
     fmt,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     ptr,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{Arc, LazyLock},
 };
 
@@ -86,6 +87,9 @@ pub(super) struct State {
     entered: Cell<bool>,
     /// Work that keeps the process alive.
     pending: Cell<usize>,
+    /// What is left to do when the environment ends, by the number of its guard.
+    ends: RefCell<HashMap<u64, Box<dyn FnOnce()>>>,
+    guards: Cell<u64>,
 }
 
 impl State {
@@ -135,6 +139,8 @@ impl State {
             waiting: RefCell::default(),
             entered: Cell::new(false),
             pending: Cell::new(0),
+            ends: RefCell::default(),
+            guards: Cell::new(0),
             alive,
         });
         STATES.with_borrow_mut(|states| states.push(Rc::clone(&state)));
@@ -282,6 +288,7 @@ unsafe extern "C" fn end(env: *mut c_void) {
     state.alive.set(false);
     state.hub.close();
     state.supervisor.shutdown();
+    state.ends.take().into_values().for_each(|last| last());
     // State and realm hold each other.
     drop(state.realm.borrow_mut().take());
     // Futures that were ready hold values of the environment: they are forgotten, like those that wait.
@@ -326,6 +333,27 @@ pub(super) struct Spawner(pub(super) Rc<State>);
 impl LocalSpawner for Spawner {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         self.0.spawn(work);
+    }
+
+    fn at_end(&self, last: Box<dyn FnOnce()>) -> Box<dyn Any> {
+        let state = &self.0;
+        let number = state.guards.replace(state.guards.get() + 1);
+        state.ends.borrow_mut().insert(number, last);
+        Box::new(AtEnd { state: Rc::downgrade(state), number })
+    }
+}
+
+/// Something is to be done when the environment ends, until this is dropped.
+struct AtEnd {
+    state: Weak<State>,
+    number: u64,
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.upgrade() {
+            state.ends.borrow_mut().remove(&self.number);
+        }
     }
 }
 

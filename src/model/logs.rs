@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
-use super::{ChunkId, Text, json};
+use serde_json::value::RawValue;
+
+use super::{ChunkId, Fields, Text, json};
 
 type LazyText = LazyLock<Box<str>, Box<dyn FnOnce() -> Box<str> + Send>>;
 
@@ -41,6 +43,13 @@ impl LogEntry {
         let size = text.len();
         let text: LazyText = LazyLock::new(Box::new(move || text));
         Self { chunk_id, duration_ms, size, text }
+    }
+
+    /// An entry of a record or a journal.
+    pub(super) fn parse(text: Box<RawValue>) -> Arc<Self> {
+        let view = serde_json::from_str::<Fields>(text.get()).unwrap_or_default();
+        let duration = view.read("durationMs").unwrap_or_default();
+        Arc::new(Self::from_json(view.read("chunkId"), duration, Box::<str>::from(text)))
     }
 
     /// The entry as JSON, on one line. May take long the first time.
@@ -84,19 +93,23 @@ impl Logs {
     }
 
     /// Adds an entry. Copies made before do not see it.
-    pub fn push(&mut self, entry: LogEntry) {
+    pub fn push(&mut self, entry: impl Into<Arc<LogEntry>>) {
+        self.push_shared(entry.into());
+    }
+
+    fn push_shared(&mut self, entry: Arc<LogEntry>) {
         {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             if entries.len() == self.len {
                 self.len += 1;
                 self.size += entry.size;
-                entries.push(Arc::new(entry));
+                entries.push(entry);
                 return;
             }
         }
         // Somebody else went on from the same entries: part from him.
         *self = self.range(0, self.len).into_iter().collect();
-        self.push(entry);
+        self.push_shared(entry);
     }
 
     /// The entries from `start` up to `end`.

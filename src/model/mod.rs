@@ -1,5 +1,6 @@
 //! What travels: jobs, chunks, statuses, results and the text in them. No I/O.
 
+mod event;
 mod fields;
 mod job;
 pub mod json;
@@ -8,10 +9,11 @@ mod status;
 mod text;
 mod worker;
 
+pub use event::{EventKind, JobEvent, Progress};
 pub use fields::Fields;
 pub use job::{Chunk, ChunkId, JobSpec, JsonSpec, SpecSource};
 pub use logs::{LogEntry, Logs};
-pub use status::{FileSeen, JobDocument, JobState, JobStatus, RecordView, Rest};
+pub use status::{FileSeen, JobDocument, JobPhase, JobState, JobStatus, RecordView, Rest};
 pub use text::Text;
 pub(crate) use text::{clip, decode_utf8};
 pub use worker::{

@@ -57,6 +57,38 @@ impl JobState {
     }
 }
 
+/// What is being done for a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPhase {
+    /// Assets and definition are being stored for workers elsewhere.
+    Uploading,
+    /// Chunks are being rendered.
+    Rendering,
+    /// The chunks are being joined.
+    Merging,
+    /// The video is being looked at.
+    Verifying,
+}
+
+impl JobPhase {
+    const ALL: [Self; 4] = [Self::Uploading, Self::Rendering, Self::Merging, Self::Verifying];
+
+    /// The phase's name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploading => "uploading",
+            Self::Rendering => "rendering",
+            Self::Merging => "merging",
+            Self::Verifying => "verifying",
+        }
+    }
+
+    /// The phase with the given name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == name)
+    }
+}
+
 /// What was seen of a chunk's output file when the chunk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,6 +97,13 @@ pub struct FileSeen {
     pub size: u64,
     /// When it was last written, in milliseconds since the epoch.
     pub modified_ms: f64,
+}
+
+impl FileSeen {
+    /// The fields as a JSON object.
+    pub(super) fn json(&self) -> String {
+        format!(r#"{{"size":{},"modifiedMs":{}}}"#, self.size, json::number(self.modified_ms))
+    }
 }
 
 /// The record of a job. Fields that a record of the user's does not have stay away when it is saved again; fields
@@ -85,10 +124,16 @@ pub struct JobStatus {
     pub completed_chunks: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What is being done for it, or was when it ended.
+    pub phase: Option<JobPhase>,
     /// When it was submitted, in milliseconds since the epoch.
     pub created_at: Option<f64>,
     /// When it last changed, in milliseconds since the epoch.
     pub updated_at: Option<f64>,
+    /// When it was first run, in milliseconds since the epoch.
+    pub started_at: Option<f64>,
+    /// When it ended, in milliseconds since the epoch.
+    pub finished_at: Option<f64>,
     /// How long its chunks took together, in milliseconds.
     pub total_duration_ms: Option<f64>,
     /// Where its definition was uploaded to.
@@ -97,6 +142,12 @@ pub struct JobStatus {
     pub logs: Option<Logs>,
     /// What was seen of the chunks' output files.
     pub outputs: Option<IndexMap<String, FileSeen>>,
+    /// How often chunks were tried.
+    pub attempts: Option<IndexMap<String, u32>>,
+    /// What it was submitted with, as JSON: as much of it as has such a form.
+    pub options: Option<Arc<str>>,
+    /// The name of the manager that runs it.
+    pub manager: Option<String>,
     /// Everything else.
     pub rest: Rest,
 }
@@ -124,10 +175,23 @@ impl JobStatus {
 
     /// Records what was seen of a chunk's output, in the place that JavaScript would give it: chunks end in any order.
     pub fn see_output(&mut self, chunk: String, seen: FileSeen) {
-        let outputs = self.outputs.get_or_insert_default();
-        let order = key_order(&chunk);
-        let place = outputs.partition_point(|other, _| key_order(other) <= order);
-        outputs.insert_before(place, chunk, seen);
+        insert_in_order(self.outputs.get_or_insert_default(), chunk, seen);
+    }
+
+    /// Counts an attempt at a chunk.
+    pub fn count_attempt(&mut self, chunk: String) {
+        let attempts = self.attempts.get_or_insert_default();
+        let count = attempts.get(&chunk).copied().unwrap_or_default();
+        insert_in_order(attempts, chunk, count + 1);
+    }
+
+    /// Counts what is done.
+    #[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
+    pub fn set_progress(&mut self, done: usize, total: usize) {
+        self.completed_chunks = Some(done as f64);
+        // Math.round: halves go up.
+        self.progress = Some((done as f64 / total as f64 * 100.0 + 0.5).floor())
+            .filter(|progress| progress.is_finite());
     }
 
     /// The chunks that are recorded as done.
@@ -162,7 +226,10 @@ impl JobStatus {
         text("completedChunks", self.completed_chunks.map(json::number));
         text("createdAt", self.created_at.map(json::number));
         text("updatedAt", self.updated_at.map(json::number));
+        text("startedAt", self.started_at.map(json::number));
+        text("finishedAt", self.finished_at.map(json::number));
         text("error", self.error.as_deref().map(json::string));
+        text("phase", self.phase.map(|phase| json::string(phase.as_str())));
         let metrics = self
             .total_duration_ms
             .map(|ms| rest.merged("metrics", "totalDurationMs", json::number(ms)));
@@ -173,18 +240,44 @@ impl JobStatus {
                 .as_deref()
                 .map(|url| rest.merged("meta", "jobDefUrl", json::string(url))),
         );
+        text("attempts", self.attempts.as_ref().map(json::compact));
         text("outputs", self.outputs.as_ref().map(outputs_json));
+        text("options", self.options.as_deref().map(str::to_owned));
+        text("manager", self.manager.as_deref().map(json::string));
         if let Some(logs) = &self.logs {
             known.insert("logs", Piece::Logs(logs.clone()));
         }
         let mut pieces: Vec<(String, Piece)> = Vec::with_capacity(known.len());
         for (name, value) in rest.iter() {
-            let piece = known.shift_remove(name).unwrap_or_else(|| Piece::Json(value.into()));
+            let piece = match known.shift_remove(name) {
+                Some(piece) => piece,
+                None if is_ours(name, rest) => continue,
+                None => Piece::Json(value.into()),
+            };
             pieces.push((name.to_owned(), piece));
         }
         pieces.extend(known.into_iter().map(|(name, piece)| (name.to_owned(), piece)));
         Ok(JobDocument { pieces })
     }
+}
+
+/// Whether a field of a record that was read is one that comes and goes with the state of the job. One of another type than
+/// ours is the user's.
+fn is_ours(name: &str, rest: &Fields) -> bool {
+    match name {
+        "error" | "manager" => rest.read::<String>(name).is_some(),
+        "phase" => {
+            rest.read::<String>(name).is_some_and(|name| JobPhase::from_name(&name).is_some())
+        }
+        "finishedAt" => rest.read::<f64>(name).is_some(),
+        _ => false,
+    }
+}
+
+fn insert_in_order<T>(map: &mut IndexMap<String, T>, chunk: String, value: T) {
+    let order = key_order(&chunk);
+    let place = map.partition_point(|other, _| key_order(other) <= order);
+    map.insert_before(place, chunk, value);
 }
 
 /// Where JavaScript has the key of an object: those that are numbers first, the smallest before the others.
@@ -196,9 +289,7 @@ fn key_order(key: &str) -> u32 {
 fn outputs_json(outputs: &IndexMap<String, FileSeen>) -> String {
     let mut fields = Fields::default();
     for (chunk, seen) in outputs {
-        let text =
-            format!(r#"{{"size":{},"modifiedMs":{}}}"#, seen.size, json::number(seen.modified_ms));
-        fields.set(chunk, text);
+        fields.set(chunk, seen.json());
     }
     fields.json()
 }
@@ -280,7 +371,7 @@ impl RecordView {
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let fields = Fields::parse(text)?;
         let logs = fields.read::<Vec<Box<RawValue>>>("logs");
-        let logs = logs.map(|entries| entries.into_iter().map(log_entry).collect());
+        let logs = logs.map(|entries| entries.into_iter().map(LogEntry::parse).collect());
         let spec = fields.text("spec").and_then(|spec| SpecView::parse(spec.into()).ok());
         Ok(Self { fields, spec, logs })
     }
@@ -305,15 +396,15 @@ impl RecordView {
             job_def_url: fields.read::<Fields>("meta").and_then(|meta| meta.read("jobDefUrl")),
             logs,
             outputs: fields.read("outputs"),
+            attempts: fields.read("attempts"),
+            phase: fields.read::<String>("phase").and_then(|name| JobPhase::from_name(&name)),
+            started_at: number("startedAt"),
+            finished_at: number("finishedAt"),
+            options: fields.text("options").map(Arc::from),
+            manager: fields.read("manager"),
             rest: Rest::Json(Rc::new(fields)),
         }
     }
-}
-
-fn log_entry(text: Box<RawValue>) -> Arc<LogEntry> {
-    let view = serde_json::from_str::<Fields>(text.get()).unwrap_or_default();
-    let duration = view.read("durationMs").unwrap_or_default();
-    Arc::new(LogEntry::from_json(view.read("chunkId"), duration, Box::<str>::from(text)))
 }
 
 #[cfg(test)]
@@ -373,6 +464,26 @@ mod tests {
         let text = text(&status);
         assert!(text.contains("\"state\": \"completed\",\n  \"odd\": [\n    1.50\n  ]"), "{text}");
         assert!(text.contains("\"team\": \"x\",\n    \"jobDefUrl\": \"u\""), "{text}");
+    }
+
+    #[test]
+    fn what_came_with_a_state_goes_with_it() {
+        let record = r#"{"state":"failed","error":"no","odd":1,"manager":"m","phase":"merging","finishedAt":5}"#;
+        let mut status = JobStatus::parse(record).unwrap();
+        assert_eq!(status.document().unwrap().json(), record);
+        (status.error, status.manager, status.phase, status.finished_at) = Default::default();
+        assert_eq!(status.document().unwrap().json(), r#"{"state":"failed","odd":1}"#);
+        let users = r#"{"error":{"code":1},"manager":7,"phase":"of the moon"}"#;
+        assert_eq!(JobStatus::parse(users).unwrap().document().unwrap().json(), users);
+    }
+
+    #[test]
+    fn attempts_are_counted_in_the_order_of_chunks() {
+        let mut status = JobStatus::default();
+        for chunk in ["10", "2", "10"] {
+            status.count_attempt(chunk.to_owned());
+        }
+        assert_eq!(status.document().unwrap().json(), r#"{"attempts":{"2":1,"10":2}}"#);
     }
 
     #[test]

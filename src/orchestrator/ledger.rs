@@ -3,29 +3,38 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{FailureSlot, LocalSpawner};
-use crate::{Error, Result, error::millis, model::JobStatus, repository::JobRepository};
-
-/// Snapshots may take one part in so many of the time, however large they grow: writing then costs time in proportion
-/// to how long the job runs, not to the square of its chunks.
-const WRITING_SHARE: u32 = 10;
+use crate::{
+    Error, Result,
+    error::millis,
+    model::{EventKind, JobEvent, JobStatus},
+    repository::{Appended, JobRepository, Journal},
+};
 
 /// Owns the record of a job while it runs. Whatever changes it is applied here, in order; the newest state goes to the
-/// repository, never two at a time, each built on the one before. Changes that come during a save go with the next.
+/// repository, never two at a time, each built on the one before. Changes that come during a save go with the next: at
+/// eight chunks at once, some share the wait for the disk.
+///
+/// Where the repository has a journal, events are appended to it. Else, and for every other change, the whole record is
+/// saved.
 #[derive(Debug)]
 pub(super) struct Ledger {
     repository: Rc<dyn JobRepository>,
+    journal: Option<Box<dyn Journal>>,
     status: RefCell<JobStatus>,
+    /// Events that are part of the status, but not stored yet.
+    events: RefCell<Vec<JobEvent>>,
+    /// Whether there are changes that the journal cannot hold.
+    whole: Cell<bool>,
     /// Counts changes; `saved` is the last one that is stored.
     changed: Cell<u64>,
     saved: Cell<u64>,
@@ -34,24 +43,23 @@ pub(super) struct Ledger {
     writing: RefCell<Option<Shared<LocalBoxFuture<'static, ()>>>>,
     /// What the last save failed with, until whoever began it has seen it.
     failed: RefCell<Option<Error>>,
-    /// A save is on its way for changes that may be behind.
-    scheduled: Cell<bool>,
-    last_write: Cell<(Instant, Duration)>,
     closed: CancellationToken,
 }
 
 impl Ledger {
     /// The ledger of the job with the given record.
     pub(super) fn new(repository: Rc<dyn JobRepository>, status: JobStatus) -> Rc<Self> {
+        let journal = repository.journal(&status.id);
         Rc::new(Self {
             repository,
+            journal,
+            events: RefCell::default(),
+            whole: Cell::new(true),
             status: RefCell::new(status),
             changed: Cell::new(0),
             saved: Cell::new(0),
             writing: RefCell::default(),
             failed: RefCell::default(),
-            scheduled: Cell::new(false),
-            last_write: Cell::new((Instant::now(), Duration::ZERO)),
             closed: CancellationToken::new(),
         })
     }
@@ -69,7 +77,39 @@ impl Ledger {
         let mut status = self.status.borrow_mut();
         change(&mut status);
         status.updated_at = Some(now_ms());
+        self.whole.set(true);
         self.changed.set(self.changed.get() + 1);
+    }
+
+    /// Something happens. Once the ledger is closed it does not, either.
+    pub(super) fn happen(&self, kind: EventKind) {
+        if self.closed.is_cancelled() {
+            return;
+        }
+        let event = JobEvent { at: now_ms(), kind };
+        event.apply(&mut self.status.borrow_mut());
+        if self.journal.is_some() {
+            self.events.borrow_mut().push(event);
+        }
+        self.changed.set(self.changed.get() + 1);
+    }
+
+    /// Something happens that nobody waits for. A journal has it soon, any other repository with the next save.
+    pub(super) fn note(
+        self: &Rc<Self>,
+        kind: EventKind,
+        spawner: &dyn LocalSpawner,
+        failure: &FailureSlot,
+    ) {
+        self.happen(kind);
+        if self.journal.is_some() && !self.closed.is_cancelled() {
+            let (ledger, failure) = (Rc::clone(self), failure.clone());
+            spawner.spawn(Box::pin(async move {
+                if let Err(error) = ledger.save().await {
+                    failure.fail(error);
+                }
+            }));
+        }
     }
 
     /// No more changes, and no more saves of those that were made.
@@ -84,6 +124,9 @@ impl Ledger {
             if self.writing.borrow().is_some() {
                 self.written().await;
                 continue;
+            }
+            if self.closed.is_cancelled() {
+                return Ok(());
             }
             self.failed.take();
             *self.writing.borrow_mut() = Some(Rc::clone(self).write().boxed_local().shared());
@@ -104,48 +147,42 @@ impl Ledger {
     }
 
     async fn write(self: Rc<Self>) {
-        let (snapshot, version) = (self.status.borrow().clone(), self.changed.get());
-        let started = Instant::now();
-        match self.repository.save(&snapshot).await {
-            Ok(()) => {
-                self.last_write.set((Instant::now(), started.elapsed()));
-                self.saved.set(version);
+        let mut version = self.changed.get();
+        let stored = match self.append().await {
+            // What came meanwhile goes with the record.
+            Ok(false) => {
+                version = self.changed.get();
+                self.save_whole().await
             }
-            Err(error) => *self.failed.borrow_mut() = Some(error),
+            appended => appended.map(drop),
+        };
+        match stored {
+            Ok(()) => self.saved.set(version),
+            Err(error) => {
+                self.whole.set(true);
+                *self.failed.borrow_mut() = Some(error);
+            }
         }
         self.writing.take();
     }
 
-    /// Stores what was applied so far: at once, or soon when the repository allows to be behind.
-    pub(super) async fn record(
-        self: &Rc<Self>,
-        spawner: &dyn LocalSpawner,
-        failure: &FailureSlot,
-    ) -> Result<()> {
-        let Some(pace) = self.repository.pace() else { return self.save().await };
-        if !self.scheduled.replace(true) {
-            let (ledger, failure) = (Rc::clone(self), failure.clone());
-            spawner.spawn(Box::pin(async move {
-                if let Err(error) = ledger.save_behind(pace).await {
-                    failure.fail(error);
-                }
-                ledger.scheduled.set(false);
-            }));
-        }
-        Ok(())
+    /// Appends the events to the journal, if that is all there is to store. `false` when it is not.
+    async fn append(&self) -> Result<bool> {
+        let Some(journal) = self.journal.as_ref().filter(|_| !self.whole.get()) else {
+            return Ok(false);
+        };
+        let events = self.events.take();
+        Ok(journal.append(events).await? != Appended::NotHere)
     }
 
-    /// Stores at its pace what was applied, until there is nothing new or nothing more to come.
-    async fn save_behind(self: &Rc<Self>, pace: Duration) -> Result<()> {
-        while self.saved.get() < self.changed.get() {
-            let (last, took) = self.last_write.get();
-            let due = sleep_until(last + pace.max(took * WRITING_SHARE));
-            if self.closed.run_until_cancelled(due).await.is_none() {
-                return Ok(());
-            }
-            self.save().await?;
+    async fn save_whole(&self) -> Result<()> {
+        let snapshot = self.status.borrow().clone();
+        self.events.take();
+        self.whole.set(false);
+        match &self.journal {
+            Some(journal) => journal.save(&snapshot).await,
+            None => self.repository.save(&snapshot).await,
         }
-        Ok(())
     }
 }
 

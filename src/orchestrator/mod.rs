@@ -1,6 +1,7 @@
 //! Runs jobs: the executor one after its own options, the manager many in the background.
 
 mod executor;
+mod gate;
 mod ledger;
 mod manager;
 mod options;
@@ -11,7 +12,8 @@ use std::{fmt, rc::Rc, time::Duration};
 use futures_util::future::LocalBoxFuture;
 
 pub use executor::JobExecutor;
-pub use manager::{JobManager, LocalSpawner};
+pub use gate::{Gate, Lane, Permit};
+pub use manager::{JobManager, JobManagerOptions, LocalSpawner, StoredOptions};
 pub use options::{
     AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
 };
@@ -90,6 +92,9 @@ pub enum Error {
         /// How it ended, and what it wrote.
         report: Box<Report>,
     },
+    /// The manager takes no more jobs.
+    #[error("JobManager is closed")]
+    ManagerClosed,
     /// The assets or the definition of a job could not be stored.
     #[error("Asset/Spec upload failed: {source}")]
     Upload {
@@ -106,7 +111,7 @@ impl Error {
             Self::ChunkTimedOut { source, .. }
             | Self::ChunkFailed { source, .. }
             | Self::Upload { source } => source.report(),
-            Self::ChunkLeftBehind { .. } => None,
+            Self::ChunkLeftBehind { .. } | Self::ManagerClosed => None,
         }
     }
 
@@ -116,7 +121,7 @@ impl Error {
             Self::ChunkExit { timed_out, .. } => *timed_out,
             Self::ChunkTimedOut { .. } | Self::ChunkLeftBehind { .. } => true,
             Self::ChunkFailed { source, .. } => source.is_timeout(),
-            Self::MergeExit { .. } | Self::Upload { .. } => false,
+            Self::MergeExit { .. } | Self::Upload { .. } | Self::ManagerClosed => false,
         }
     }
 }

@@ -12,11 +12,11 @@ use std::{
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::{RetryBackoff, RetryJudge};
+use super::{Lane, RetryBackoff, RetryJudge};
 use crate::{
     Error, Result,
     adapters::WorkerAdapter,
-    model::{ChunkId, OutputSink, WorkerResult, json},
+    model::{ChunkId, JobPhase, OutputSink, WorkerResult, json},
     process::{KILL_GRACE, MAX_LOG},
     stitcher::VideoStitcher,
 };
@@ -59,6 +59,8 @@ pub struct AbortSource {
     pub token: CancellationToken,
     /// Asks the caller, for signals that only have a property.
     pub probe: Option<Rc<dyn Fn() -> bool>>,
+    /// What listens to the caller, as long as there is something to end.
+    pub listener: Option<Rc<dyn Any>>,
 }
 
 impl AbortSource {
@@ -153,6 +155,16 @@ pub trait JobObserver: fmt::Debug {
             .boxed_local()
     }
 
+    /// Another phase of the job begins.
+    fn phase(&self, phase: JobPhase) {
+        let _ = phase;
+    }
+
+    /// An attempt at a chunk has failed.
+    fn attempt_failed(&self, id: ChunkId) {
+        let _ = id;
+    }
+
     /// Who hears what the chunk writes.
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>>;
 
@@ -170,8 +182,12 @@ pub trait JobObserver: fmt::Debug {
 pub struct JobExecutionOptions {
     /// How many chunks may run at once. Default 1.
     pub concurrency: Concurrency,
-    /// The folder the commands run in, and to which files are relative. Default: the one of this process.
+    /// The job's place among those that share what may run at once. Default: it has that to itself.
+    pub lane: Option<Lane>,
+    /// The folder the commands run in, and to which files are relative. Default: `own_dir`.
     pub job_dir: Option<String>,
+    /// The folder of the process that the job was submitted by. Default: the one of this process.
+    pub own_dir: Option<String>,
     /// Whether the chunks are joined at the end. Default `true`.
     pub merge: bool,
     /// How often a chunk is tried again. Default 0; a whole number or infinite.
@@ -214,13 +230,19 @@ pub struct JobExecutionOptions {
     pub see_outputs: bool,
     /// What the embedding wants to find again in its own adapters and executors.
     pub extensions: Option<Rc<dyn Any>>,
+    /// The options as JSON, to be kept with the job for whoever goes on with it in another process.
+    pub recorded: Option<Arc<str>>,
+    /// The options as the embedding was given them, for a job that goes on.
+    pub source: Option<Rc<dyn Any>>,
 }
 
 impl Default for JobExecutionOptions {
     fn default() -> Self {
         Self {
             concurrency: Concurrency::default(),
+            lane: None,
             job_dir: None,
+            own_dir: None,
             merge: true,
             retries: 0.0,
             retry_delay: Duration::from_secs(1),
@@ -242,6 +264,8 @@ impl Default for JobExecutionOptions {
             job_def_url: None,
             see_outputs: false,
             extensions: None,
+            recorded: None,
+            source: None,
         }
     }
 }
@@ -253,7 +277,7 @@ impl JobExecutionOptions {
             std::env::current_dir()
                 .map_or_else(|_| ".".to_owned(), |dir| dir.to_string_lossy().into_owned())
         };
-        self.job_dir.clone().unwrap_or_else(own)
+        self.job_dir.clone().or_else(|| self.own_dir.clone()).unwrap_or_else(own)
     }
 }
 

@@ -3,11 +3,34 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
+
+/// Makes marks that begin alike, and as no others do: also those of other machines and of times past.
+#[derive(Debug)]
+pub(super) struct Marks {
+    beginning: String,
+    count: AtomicU64,
+}
+
+impl Marks {
+    /// What they begin with.
+    pub(super) fn beginning(&self) -> &str {
+        &self.beginning
+    }
+
+    /// A mark that nobody has.
+    pub(super) fn next(&self) -> Mark {
+        Mark(format!("{}-{:012x}", self.beginning, self.count.fetch_add(1, Relaxed)))
+    }
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        let beginning = format!("{:016x}", uuid::Uuid::new_v4().as_u64_pair().1);
+        Self { beginning, count: AtomicU64::new(0) }
+    }
+}
 
 /// A text that every process of one attempt has in its environment, unless it was started with one that was made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +43,11 @@ impl Mark {
     #[cfg(unix)]
     pub(super) const LEN: usize = 16 + 1 + 12;
 
-    /// A mark that nobody has.
-    pub(super) fn new() -> Self {
-        /// Tells this process from all others, also from those of other machines and of times past.
-        static PROCESS: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().1);
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        Self(format!("{:016x}-{:012x}", *PROCESS, COUNT.fetch_add(1, Relaxed)))
+    /// What all marks of a supervisor begin with, if `text` can be that.
+    #[cfg(unix)]
+    pub(super) fn beginning(text: &str) -> Option<Self> {
+        let is_one = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_one.then(|| Self(text.to_owned()))
     }
 
     #[cfg(unix)]
@@ -58,9 +80,11 @@ mod tests {
 
     #[test]
     fn marks_differ_and_are_handed_on() {
-        let (outer, inner) = (Mark::new(), Mark::new());
+        let marks = Marks::default();
+        let (outer, inner) = (marks.next(), marks.next());
         assert_ne!(outer, inner);
         assert_eq!(outer.as_str().len(), inner.as_str().len());
+        assert!(outer.as_str().starts_with(marks.beginning()));
         let value = inner.value(Some(&outer.value(None)));
         assert_eq!(value.to_str().unwrap(), format!("{outer}:{inner}"));
     }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use command_line::{check, split};
 pub use failure::{Activity, Error, Failure, Report};
-use mark::Mark;
+use mark::{Mark, Marks};
 pub use platform::Guardian;
 pub use supervisor::Supervisor;
 

@@ -16,7 +16,7 @@ use tokio::{process::Child, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Error, Exit, Failure, Mark, Report,
+    Command, Error, Exit, Failure, KILL_GRACE, Mark, Marks, Report,
     output::{Capture, Flow},
     platform::{self, Guarded, Guardian, Order, Registry, Tree},
     stall,
@@ -37,6 +37,7 @@ pub struct Supervisor {
     shutdown: CancellationToken,
     registry: Registry,
     guardian: Arc<Guardian>,
+    marks: Marks,
 }
 
 impl Supervisor {
@@ -58,7 +59,7 @@ impl Supervisor {
             return Err(Error::Aborted.into());
         }
         let started = Instant::now();
-        let mark = Mark::new();
+        let mark = self.marks.next();
         let guarded = self.guardian.guard(&mark, command.kill_grace);
         let child = spawn(&command, &mark).map_err(|source| spawn_error(source, &command))?;
         let mut running = Running::new(&self, child, mark, guarded);
@@ -121,6 +122,30 @@ impl Supervisor {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         self.guardian.end_unguarded(running.iter().copied());
     }
+
+    /// What the marks of its attempts begin with; see [`Supervisor::end_remains`].
+    pub fn marks(&self) -> &str {
+        self.marks.beginning()
+    }
+
+    /// Ends what is still running of the attempts of a supervisor that has died with its process, and waits until it is
+    /// gone. Does nothing where that cannot be seen.
+    #[cfg(unix)]
+    pub async fn end_remains(&self, marks: &str) {
+        let Some(mark) = Mark::beginning(marks) else { return };
+        let (mut tree, mut left) = (Tree::remains(mark), Vec::new());
+        for (order, limit) in [(Order::Terminate, KILL_GRACE), (Order::Kill, KILL_CONFIRM)] {
+            let gone = until_gone(&self.registry, &mut tree, order, &mut left);
+            if time::timeout(limit, gone).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// As on Unix; here the system ends them.
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_async, reason = "there is something to wait for elsewhere")]
+    pub async fn end_remains(&self, _marks: &str) {}
 
     /// Waits for the child's end and that of its output.
     async fn hear_out(
@@ -226,25 +251,18 @@ impl<'a> Running<'a> {
 
     /// Gives the order to whatever of the tree is still there, until nothing is. Keeps in `left` who was there last.
     async fn gone(&mut self, order: Order, left: &mut Vec<u32>) {
-        let mut pause = Duration::from_millis(1);
-        let mut looked_in_vain = 0;
-        // Processes that are started while others are looked at can be missed once.
-        while looked_in_vain < 2 {
-            if let Ok(census) = self.supervisor.registry.census().await {
-                *left = self.tree.order(&census, order);
-            } else {
-                // Nothing to be seen: only the group can be asked for. A child that nobody has waited for is in it.
+        let Self { supervisor, tree, .. } = self;
+        if until_gone(&supervisor.registry, tree, order, left).await.is_err() {
+            // Nothing to be seen: only the group can be asked for. A child that nobody has waited for is in it.
+            loop {
                 self.tree.order_group(order);
                 drop(self.child.wait().await);
                 *left = self.tree.group().into_iter().collect();
+                if left.is_empty() {
+                    break;
+                }
+                time::sleep(LOOK_PAUSE).await;
             }
-            if left.is_empty() {
-                looked_in_vain += 1;
-                continue;
-            }
-            looked_in_vain = 0;
-            time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK_PAUSE);
         }
         // A zombie until now. That this fails means that it is gone already.
         drop(self.child.wait().await);
@@ -255,6 +273,30 @@ impl<'a> Running<'a> {
         let census = self.supervisor.registry.census().await.ok()?;
         Some(self.tree.activity(&census))
     }
+}
+
+/// Gives the order to whatever of the tree is still there, until nothing is. Keeps in `left` who was there last.
+async fn until_gone(
+    registry: &Registry,
+    tree: &mut Tree,
+    order: Order,
+    left: &mut Vec<u32>,
+) -> io::Result<()> {
+    let mut pause = Duration::from_millis(1);
+    let mut looked_in_vain = 0;
+    // Processes that are started while others are looked at can be missed once.
+    while looked_in_vain < 2 {
+        let census = registry.census().await?;
+        *left = tree.order(&census, order);
+        if left.is_empty() {
+            looked_in_vain += 1;
+            continue;
+        }
+        looked_in_vain = 0;
+        time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_PAUSE);
+    }
+    Ok(())
 }
 
 impl Drop for Running<'_> {

@@ -19,21 +19,52 @@ pub(crate) enum Durability {
 
 /// Replaces `path` by what `write` writes. The folder is made when it is missing.
 ///
-/// The text goes to a temporary file beside its target, whose name depends on the target alone: one left behind by a
-/// crash is used again by the next write. A lock on it keeps writers of other processes apart.
-///
 /// # Errors
-/// With the name of the system call that failed and the path of the target. The target is then as it was before, but
-/// where only the folder could not be synced.
+/// See [`Replacement::commit`].
 pub(crate) fn replace(
     path: &Path,
     durability: Durability,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), SystemError> {
-    let failed = |syscall| move |source| SystemError::new(source, syscall, path);
-    let temporary = temporary_path(path);
-    let (file, opened) = open_locked(path, &temporary)?;
-    let written = (|| {
+) -> Result<File, SystemError> {
+    Replacement::begin(path)?.commit(durability, write)
+}
+
+/// A file that is about to be replaced. Until it is, other writers wait, also those of other processes: what is read meanwhile
+/// is what will be replaced. Dropped without that, it leaves everything as it was.
+///
+/// The text goes to a temporary file beside its target, whose name depends on the target alone: one left behind by a
+/// crash is used again by the next write. A lock on it keeps writers apart.
+#[derive(Debug)]
+pub(crate) struct Replacement<'a> {
+    path: &'a Path,
+    temporary: Temporary,
+    file: File,
+    opened: Metadata,
+}
+
+impl<'a> Replacement<'a> {
+    /// Waits until nobody else writes `path`. Its folder is made when it is missing.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be opened, with the path of its target.
+    pub(crate) fn begin(path: &'a Path) -> Result<Self, SystemError> {
+        let temporary = temporary_path(path);
+        let (file, opened) = open_locked(path, &temporary)?;
+        Ok(Self { path, temporary: Temporary(Some(temporary)), file, opened })
+    }
+
+    /// Puts what `write` writes in the place of the file; gives the new one.
+    ///
+    /// # Errors
+    /// With the name of the system call that failed and the path of the target. The target is then as it was before, but
+    /// where only the folder could not be synced.
+    pub(crate) fn commit(
+        self,
+        durability: Durability,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<File, SystemError> {
+        let Self { path, mut temporary, file, opened } = self;
+        let failed = |syscall| move |source| SystemError::new(source, syscall, path);
         if opened.len() > 0 {
             file.set_len(0).map_err(failed("ftruncate"))?;
         }
@@ -44,17 +75,35 @@ pub(crate) fn replace(
         if durability == Durability::Synced {
             file.sync_data().map_err(failed("fsync"))?;
         }
-        std::fs::rename(&temporary, path).map_err(failed("rename"))
-    })();
-    if written.is_err() {
-        // Best effort: the next write would use the file again.
-        drop(std::fs::remove_file(&temporary));
+        temporary.rename(path).map_err(failed("rename"))?;
+        if durability == Durability::Synced {
+            sync_folder(path).map_err(failed("fsync"))?;
+        }
+        Ok(file)
     }
-    written?;
-    if durability == Durability::Synced {
-        sync_folder(path).map_err(failed("fsync"))?;
+}
+
+/// The name of a temporary file, which goes unless the file is renamed.
+#[derive(Debug)]
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    fn rename(&mut self, target: &Path) -> io::Result<()> {
+        if let Some(path) = &self.0 {
+            std::fs::rename(path, target)?;
+        }
+        self.0 = None;
+        Ok(())
     }
-    Ok(())
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Best effort: the next write would use the file again.
+            drop(std::fs::remove_file(path));
+        }
+    }
 }
 
 /// Lets `file` be read and written by those who may read and write `path`.
@@ -132,7 +181,7 @@ fn open(temporary: &Path) -> io::Result<File> {
 
 /// Whether `path` still names the file that was opened.
 #[cfg(unix)]
-fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
+pub(crate) fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     match std::fs::symlink_metadata(path) {
         Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
@@ -142,7 +191,7 @@ fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
-fn names(path: &Path, _opened: &Metadata) -> io::Result<bool> {
+pub(crate) fn names(path: &Path, _opened: &Metadata) -> io::Result<bool> {
     path.try_exists()
 }
 

@@ -14,7 +14,9 @@ use helios_infrastructure::{
     Result,
     adapters::WorkerAdapter,
     model::{ChunkId, ExitCode, JobState, JobStatus, OutputSink, WorkerResult},
-    orchestrator::{Executor, JobExecutionOptions, JobManager, JobObserver, OutputStream},
+    orchestrator::{
+        Executor, JobExecutionOptions, JobManager, JobManagerOptions, JobObserver, OutputStream,
+    },
     repository::{InMemoryJobRepository, JobRepository},
 };
 use serde_json::json;
@@ -161,6 +163,7 @@ fn managed(executor: Rc<dyn Executor>) -> (JobManager, Rc<InMemoryJobRepository>
         None,
         Rc::new(Silence),
         Rc::new(Spawner),
+        JobManagerOptions::default(),
     );
     (manager, repository)
 }
@@ -248,7 +251,7 @@ pub async fn managed_job_is_paused_and_resumed(make: &Make) {
     let record = repository.get(&id).await.unwrap().unwrap();
     assert_eq!((record.state, record.progress), (Some(JobState::Paused), Some(33.0)));
     *paused.borrow_mut() = true;
-    manager.resume_job(&id, |known| Ok(known.unwrap_or_default())).await.unwrap();
+    manager.resume_job(&id, |stored| Ok(stored.known.unwrap_or_default())).await.unwrap();
     let record = until(&repository, &id, JobState::Completed).await;
     assert_eq!(adapter.started(), [1, 2, 2, 3]);
     assert_eq!(record.completed_ids(), [1.0, 2.0, 3.0].map(ChunkId::new));

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use futures_util::future::join_all;
 use helios_infrastructure::{
     model::{JobState, JobStatus, LogEntry, Logs, WorkerResult},
-    orchestrator::{JobExecutionOptions, JobExecutor, JobManager},
+    orchestrator::{JobExecutionOptions, JobExecutor, JobManager, JobManagerOptions},
     repository::JobRepository,
 };
 use serde_json::{Value, json};
@@ -175,8 +175,14 @@ pub async fn managed_job_is_kept_and_forgotten(repository: Rc<dyn JobRepository>
         }
     });
     let executor = Rc::new(JobExecutor::new(adapter, Rc::new(Silence)));
-    let manager =
-        JobManager::new(Rc::clone(&repository), executor, None, Rc::new(Silence), Rc::new(Spawner));
+    let manager = JobManager::new(
+        Rc::clone(&repository),
+        executor,
+        None,
+        Rc::new(Silence),
+        Rc::new(Spawner),
+        JobManagerOptions::default(),
+    );
     let id = manager.submit_job((*job(3)).clone(), JobExecutionOptions::default()).await.unwrap();
     last.notified().await;
     let running = repository.get(&id).await.unwrap().unwrap();

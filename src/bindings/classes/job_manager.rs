@@ -7,7 +7,6 @@ use napi_derive::napi;
 
 use super::{
     super::{
-        convert::JsExecution,
         js::{UserExecutor, UserRepository, UserStorage},
         realm::{Realm, RealmConsole},
         reference::JsRef,
@@ -16,10 +15,7 @@ use super::{
     },
     answer, argument, constructing, string, thrown,
 };
-use crate::{
-    Result,
-    orchestrator::{JobExecutionOptions, JobManager as CoreJobManager},
-};
+use crate::{Error, Result, orchestrator::JobManager as CoreJobManager};
 
 /// Runs jobs in the background and keeps their records in a repository.
 ///
@@ -39,7 +35,7 @@ impl JobManager {
     /// `jobDir` has its assets and its definition uploaded before it runs.
     #[napi(
         constructor,
-        ts_args_type = "repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage"
+        ts_args_type = "repository: JobRepository, executor: JobExecutor, storage?: ArtifactStorage, options?: JobManagerOptions"
     )]
     pub fn new(
         env: Env,
@@ -47,13 +43,17 @@ impl JobManager {
         repository: Unknown<'_>,
         executor: Unknown<'_>,
         storage: Unknown<'_>,
+        options: Unknown<'_>,
     ) -> napi::Result<Self> {
         let realm = constructing(env, &this, c"JobManager")?;
-        Self::make(&realm, argument(&repository), argument(&executor), argument(&storage))
-            .map_err(|error| thrown(&realm, &error))
+        let arguments = [&repository, &executor, &storage, &options].map(argument);
+        Self::make(&realm, arguments).map_err(|error| thrown(&realm, &error))
     }
 
-    fn make(realm: &Rc<Realm>, repository: Value, executor: Value, storage: Value) -> Result<Self> {
+    fn make(
+        realm: &Rc<Realm>,
+        [repository, executor, storage, options]: [Value; 4],
+    ) -> Result<Self> {
         let repository = UserRepository::shared(realm, repository)?;
         let executor = UserExecutor::shared(realm, executor)?;
         let storage = if realm.state.js.is_nothing(storage) {
@@ -63,8 +63,9 @@ impl JobManager {
         };
         let console = Rc::new(RealmConsole(Rc::clone(realm)));
         let spawner = Rc::new(Spawner(Rc::clone(&realm.state)));
-        let core =
-            CoreJobManager::new(Rc::clone(&repository) as _, executor, storage, console, spawner);
+        let options = realm.read_manager_options(options)?;
+        let shared = Rc::clone(&repository) as _;
+        let core = CoreJobManager::new(shared, executor, storage, console, spawner, options);
         Ok(Self { core, repository, realm: Rc::clone(realm) })
     }
 
@@ -82,8 +83,11 @@ impl JobManager {
     ) -> Unknown<'env> {
         answer(&self.realm, |realm| {
             let spec = realm.read_spec(argument(&job_spec), "jobSpec")?;
-            let options = realm.read_options(argument(&options), false)?;
+            let mut options = realm.read_options(argument(&options), false)?;
             let core = self.core.clone();
+            if core.records_options() {
+                options.recorded = realm.recorded_options(&options)?;
+            }
             let state = Rc::clone(&realm.state);
             let work = async move {
                 if state.turn.is_overdue() {
@@ -96,8 +100,7 @@ impl JobManager {
         })
     }
 
-    /// The record of a job, or undefined. While the job runs it may be behind, by 100 ms for small
-    /// jobs and by ten times as long as a save takes for large ones.
+    /// The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job.
     #[napi(
         enumerable = false,
         ts_args_type = "id: string",
@@ -133,9 +136,11 @@ impl JobManager {
         self.control(&id, async |core, id| core.pause_job(&id).await)
     }
 
-    /// Goes on with a paused job; does nothing for any other. Chunks that are done are not rendered again, unless their
-    /// file has vanished or changed since. The options are those of `submitJob`, each replaced where `options` has
-    /// another.
+    /// Goes on with a job that is paused, failed or cancelled; does nothing for any other. Chunks that are done are not
+    /// rendered again, unless their file has vanished or changed since; where none is left, it goes on with the merge. The
+    /// options are those of `submitJob`, each replaced where `options` has another. In another process those count that a
+    /// `FileJobRepository` has kept: all but callbacks, `signal`, `storage`, functions, `stitcher` and `mergeAdapter`. Rejects
+    /// with a `TypeError` when the job had one of the last two and `options` has none.
     #[napi(
         enumerable = false,
         ts_args_type = "id: string, options?: JobExecutionOptions",
@@ -144,10 +149,70 @@ impl JobManager {
     pub fn resume_job<'env>(&self, id: Unknown<'env>, options: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
             let id = string(realm, &id, "id")?;
-            let fresh = resumable(realm, argument(&options))?;
-            let core = self.core.clone();
-            let work = async move { core.resume_job(&id, fresh).await };
+            let fresh = fresh_options(realm, argument(&options))?;
+            let (core, of) = (self.core.clone(), Rc::clone(realm));
+            let work = async move {
+                core.resume_job(&id, |stored| of.resumed_options(&stored, &fresh)).await
+            };
             Ok(realm.promise_of_nothing(work))
+        })
+    }
+
+    /// Goes on with all jobs that are `pending` or `running` in their records although nobody runs them, as after a crash, and
+    /// gives their ids. What the dead process has left running is ended first. The options of each are those that a
+    /// `FileJobRepository` has kept, as with `resumeJob`, each replaced where `options` has another. A job for which they do
+    /// not suffice stays as it is, and is named with `console.error`. Jobs that another manager runs, also in another process,
+    /// are left alone where the repository is a `FileJobRepository`; in any other, this must be the only manager.
+    #[napi(
+        enumerable = false,
+        ts_args_type = "options?: JobExecutionOptions",
+        ts_return_type = "Promise<Array<string>>"
+    )]
+    pub fn recover<'env>(&self, options: Unknown<'env>) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let fresh = fresh_options(realm, argument(&options))?;
+            let (core, of) = (self.core.clone(), Rc::clone(realm));
+            let work =
+                async move { core.recover(|_, stored| of.resumed_options(&stored, &fresh)).await };
+            Ok(realm.promise(work, |realm, ids| {
+                let js = realm.state.js;
+                realm.new_array(ids.iter().map(|id| js.string(id)))
+            }))
+        })
+    }
+
+    /// Waits until a job is `completed`, `failed` or `cancelled`, through its pauses, and gives its record; also when it runs
+    /// in another process, which is looked at every 100 ms. Gives undefined when there is no such job, and the record
+    /// as it is when this manager is closed. Rejects with an `AbortError` when `signal` aborts.
+    #[napi(
+        enumerable = false,
+        ts_args_type = "id: string, options?: { signal?: AbortSignal }",
+        ts_return_type = "Promise<JobStatus | undefined>"
+    )]
+    pub fn wait_for_job<'env>(&self, id: Unknown<'env>, options: Unknown<'env>) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let id = string(realm, &id, "id")?;
+            let abort = realm.read_abort(argument(&options))?;
+            let (core, repository) = (self.core.clone(), Rc::clone(&self.repository));
+            let of = Rc::clone(realm);
+            let work = async move {
+                if abort.is_aborted() {
+                    return Err(Error::Aborted);
+                }
+                core.wait_for_job(&id, &abort.token).await?;
+                repository.ask(c"get", &[of.state.js.string(&id)])?.await
+            };
+            Ok(realm.promise(work, |_, record| Ok(record.get())))
+        })
+    }
+
+    /// Takes no more jobs, pauses those that run, and resolves when their records say so and nothing of them runs any more:
+    /// what a handler of SIGTERM calls. `submitJob`, `resumeJob` and `recover` reject from now on.
+    #[napi(enumerable = false, ts_return_type = "Promise<void>")]
+    pub fn close<'env>(&self) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let core = self.core.clone();
+            Ok(realm.promise_of_nothing(async move { core.close().await }))
         })
     }
 
@@ -171,19 +236,8 @@ impl JobManager {
     }
 }
 
-/// The options of a job that goes on: those it was submitted with, each replaced where `fresh` has another.
-fn resumable(
-    realm: &Rc<Realm>,
-    fresh: Value,
-) -> Result<impl FnOnce(Option<JobExecutionOptions>) -> Result<JobExecutionOptions> + use<>> {
-    // Wrong options are refused before anything is looked up.
-    realm.read_options(fresh, false)?;
-    let (realm, fresh) = (Rc::clone(realm), realm.caught(JsRef::new(&realm.state, fresh))?);
-    Ok(move |known: Option<JobExecutionOptions>| {
-        let known = known.and_then(|options| options.extensions?.downcast::<JsExecution>().ok());
-        let old =
-            known.map_or_else(|| realm.state.js.undefined(), |execution| execution.options.get());
-        let options = realm.caught(realm.glue(c"options", &[old, fresh.get()]))?;
-        realm.read_options(options, false)
-    })
+/// Options that will replace others. Wrong ones are refused before anything is looked up.
+fn fresh_options(realm: &Rc<Realm>, options: Value) -> Result<JsRef> {
+    realm.read_options(options, false)?;
+    realm.caught(JsRef::new(&realm.state, options))
 }

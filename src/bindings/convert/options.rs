@@ -1,6 +1,6 @@
 //! The options of a job.
 
-use std::{cell::OnceCell, ffi::CStr, rc::Rc, time::Duration};
+use std::{any::Any, cell::OnceCell, ffi::CStr, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use super::super::{
     abort::{AbortListener, AbortTwin},
@@ -16,10 +16,15 @@ use crate::{
     error::exact_millis,
     model::{ChunkId, JobSpec, WorkerJob},
     orchestrator::{
-        AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
+        AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobManagerOptions, JobObserver,
+        OutputStream, StoredOptions,
     },
+    path,
     process::{KILL_GRACE, MAX_LOG, MAX_OUTPUT},
 };
+
+/// The field of recorded options that has the folder of the process they were given in.
+const OWN_DIR: &CStr = c"submittedIn";
 
 /// The options of a job as its owner wrote them, for what is given to the owner's own objects.
 #[derive(Debug)]
@@ -34,8 +39,6 @@ pub(in super::super) struct JsExecution {
     pub(in super::super) callbacks: Rc<JobCallbacks>,
     /// What all chunks have in common, for the realm's glue.
     context: OnceCell<JsRef>,
-    /// Listens to the owner's signal until the job is over.
-    _listener: Option<AbortListener>,
 }
 
 /// The signal that adapters of the user's get.
@@ -125,7 +128,7 @@ impl Realm {
         let reader = Reader { realm: self, object };
         let failure = FailureSlot::default();
         let callbacks = Rc::new(reader.callbacks(failure.clone())?);
-        let (abort, listener) = reader.abort()?;
+        let abort = self.read_signal(object, "options")?;
         let signal = reader.field(c"signal")?.filter(|_| own_signal);
         let execution = Rc::new(JsExecution {
             options: Rc::clone(&callbacks.options),
@@ -133,7 +136,6 @@ impl Realm {
             signal: OnceCell::new(),
             callbacks: Rc::clone(&callbacks),
             context: OnceCell::new(),
-            _listener: listener,
         });
         if own_signal {
             let signal = signal
@@ -146,6 +148,7 @@ impl Realm {
         Ok(JobExecutionOptions {
             concurrency: reader.concurrency()?,
             job_dir: reader.string(c"jobDir")?.filter(|dir| !dir.is_empty()),
+            own_dir: reader.string(OWN_DIR)?,
             merge: reader.merge()?,
             retries: reader
                 .number(c"retries")?
@@ -180,10 +183,96 @@ impl Realm {
             completed: reader.completed()?,
             observer: callbacks.any().then(|| Rc::clone(&callbacks) as Rc<dyn JobObserver>),
             failure,
+            source: Some(Rc::clone(&callbacks.options) as _),
             extensions: Some(execution),
             ..JobExecutionOptions::default()
         })
     }
+}
+
+impl Realm {
+    /// The settings of a manager.
+    pub(in super::super) fn read_manager_options(
+        self: &Rc<Self>,
+        options: Value,
+    ) -> Result<JobManagerOptions> {
+        let supervisor = Arc::clone(&self.state.supervisor);
+        if self.state.js.is_nothing(options) {
+            return Ok(JobManagerOptions { supervisor, ..JobManagerOptions::default() });
+        }
+        super::require_object(self.state.js, options, "options")?;
+        let max = Reader { realm: self, object: options }.number(c"maxConcurrency")?;
+        let max_concurrency = max.map(|max| Concurrency::from_number(max).limit);
+        Ok(JobManagerOptions { supervisor, max_concurrency })
+    }
+
+    /// The signal in `options`, which may be missing.
+    pub(in super::super) fn read_abort(self: &Rc<Self>, options: Value) -> Result<AbortSource> {
+        if self.state.js.is_nothing(options) {
+            return Ok(AbortSource::default());
+        }
+        super::require_object(self.state.js, options, "options")?;
+        self.read_signal(options, "options")
+    }
+
+    /// The signal of the object at `path`.
+    pub(super) fn read_signal(self: &Rc<Self>, object: Value, path: &str) -> Result<AbortSource> {
+        match self.caught(self.state.js.get_some(object, c"signal"))? {
+            None => Ok(AbortSource::default()),
+            Some(signal) if self.state.js.is_object(signal) => {
+                self.caught(AbortListener::listen(self, signal))
+            }
+            Some(_) => Err(Error::invalid(format_args!("{path}.signal"), "an AbortSignal")),
+        }
+    }
+
+    /// As much of the options of a job as can be kept as JSON, for a job that goes on in another process. What cannot, but
+    /// is needed, is named in it.
+    pub(in super::super) fn recorded_options(
+        &self,
+        options: &JobExecutionOptions,
+    ) -> Result<Option<Arc<str>>> {
+        let js = self.state.js;
+        let Some(source) = options_object(options.source.as_ref()) else { return Ok(None) };
+        let own = JobExecutionOptions::default().folder();
+        let folder = options.job_dir.as_ref().map(|dir| Path::new(&own).join(dir));
+        let folder = folder.map(|folder| path::resolve(&folder).to_string_lossy().into_owned());
+        let text = |text: Option<&str>| text.map_or_else(|| js.undefined(), |text| js.string(text));
+        let arguments = [
+            source.get(),
+            text(folder.as_deref()),
+            js.string(&OWN_DIR.to_string_lossy()),
+            js.string(&own),
+        ];
+        let json = self.caught(self.glue(c"recorded", &arguments))?;
+        Ok(js.as_string(json).map(Arc::from))
+    }
+
+    /// The options of a job that goes on: those that are known of it, each replaced where `fresh` has another.
+    pub(in super::super) fn resumed_options(
+        self: &Rc<Self>,
+        stored: &StoredOptions,
+        fresh: &JsRef,
+    ) -> Result<JobExecutionOptions> {
+        let js = self.state.js;
+        let known = stored.known.as_ref().and_then(|known| options_object(known.source.as_ref()));
+        let old = match (known, &stored.recorded) {
+            (Some(known), _) => known.get(),
+            (None, Some(recorded)) => self.parse_json(recorded)?,
+            (None, None) => js.undefined(),
+        };
+        let options = self.caught(self.glue(c"options", &[old, fresh.get()]))?;
+        let missing = self.caught(self.glue(c"missing", &[options]))?;
+        if let Some(name) = js.as_string(missing) {
+            let again = "given again: the job was submitted with one";
+            return Err(Error::invalid(format_args!("options.{name}"), again));
+        }
+        self.read_options(options, false)
+    }
+}
+
+fn options_object(source: Option<&Rc<dyn Any>>) -> Option<&JsRef> {
+    source?.downcast_ref::<JsRef>()
 }
 
 struct Reader<'a> {
@@ -266,16 +355,6 @@ impl Reader<'_> {
             super::chunk_id(self.realm, value, &format!("options.completedChunkIds[{index}]"))
         };
         (0..self.realm.caught(js.len(list))?).map(id).collect()
-    }
-
-    fn abort(&self) -> Result<(AbortSource, Option<AbortListener>)> {
-        match self.field(c"signal")? {
-            None => Ok(Default::default()),
-            Some(signal) if self.realm.state.js.is_object(signal) => {
-                self.realm.caught(AbortListener::listen(self.realm, signal))
-            }
-            Some(_) => Err(Error::invalid("options.signal", "an AbortSignal")),
-        }
     }
 
     fn callbacks(&self, failure: FailureSlot) -> Result<JobCallbacks> {

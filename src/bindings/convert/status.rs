@@ -46,6 +46,17 @@ impl Realm {
             (c"metrics", status.total_duration_ms.is_some()),
             (c"meta", status.job_def_url.is_some()),
         ];
+        // What came with a state of the job goes with it.
+        let states = [
+            (c"error", status.error.is_some()),
+            (c"phase", status.phase.is_some()),
+            (c"finishedAt", status.finished_at.is_some()),
+        ];
+        for (name, _) in states.into_iter().filter(|(_, present)| !*present) {
+            if self.caught(js.get_some(rest, name))?.is_some() {
+                self.caught(js.set(fields, name, js.undefined()))?;
+            }
+        }
         for (name, _) in inner.into_iter().filter(|(_, present)| *present) {
             let ours = self.caught(js.get(fields, name))?;
             let merged = self.glue(c"inner", &[rest, js.string(&name.to_string_lossy()), ours]);

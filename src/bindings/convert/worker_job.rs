@@ -1,9 +1,8 @@
 //! Commands for workers, as callers write them.
 
-use std::{ffi::CStr, rc::Rc};
+use std::{any::Any, ffi::CStr, rc::Rc};
 
 use super::super::{
-    abort::AbortListener,
     callback::Listeners,
     realm::Realm,
     reference::JsRef,
@@ -29,7 +28,7 @@ pub(in super::super) struct DirectJob {
     /// Keeps the texts that callbacks were given, so that they are in memory once: stdout, stderr.
     pub(in super::super) ropes: [Option<Rc<JsRef>>; 2],
     /// Listens to its signal as long as it runs.
-    pub(in super::super) listener: Option<AbortListener>,
+    pub(in super::super) listener: Option<Rc<dyn Any>>,
 }
 
 impl Realm {
@@ -58,14 +57,7 @@ impl Realm {
             None => None,
         };
         let max_output = max_output.filter(|max| *max < MAX_OUTPUT);
-        let signal = self.caught(js.get_some(value, c"signal"))?;
-        let (abort, listener) = match signal {
-            Some(signal) if js.is_object(signal) => {
-                self.caught(AbortListener::listen(self, signal))?
-            }
-            Some(_) => return Err(Error::invalid("job.signal", "an AbortSignal")),
-            None => Default::default(),
-        };
+        let abort = self.read_signal(value, "job")?;
         let cwd = self.caught(super::optional_string(js, value, c"cwd", "job"))??;
         cwd.as_deref().map_or(Ok(()), |cwd| without_nul(cwd, "job.cwd"))?;
         let failure = FailureSlot::default();
@@ -87,7 +79,13 @@ impl Realm {
             observed: true,
             ..WorkerJob::default()
         };
-        Ok(DirectJob { job, failure, listeners, ropes: [stdout_rope, stderr_rope], listener })
+        Ok(DirectJob {
+            job,
+            failure,
+            listeners,
+            ropes: [stdout_rope, stderr_rope],
+            listener: abort.listener,
+        })
     }
 
     fn read_args(&self, job: Value) -> Result<Vec<String>> {

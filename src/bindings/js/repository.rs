@@ -1,6 +1,6 @@
 //! Repositories that callers pass in.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -20,7 +20,7 @@ use crate::{
     model::JobStatus,
     repository::{
         FileJobRepository as CoreFileJobRepository,
-        InMemoryJobRepository as CoreInMemoryJobRepository, JobRepository,
+        InMemoryJobRepository as CoreInMemoryJobRepository, JobRepository, Journal, Managers,
     },
 };
 
@@ -127,8 +127,12 @@ impl JobRepository for UserRepository {
         self.native().map_or_else(|| self.call_delete(id).boxed_local(), |native| native.delete(id))
     }
 
-    fn pace(&self) -> Option<Duration> {
-        self.native()?.pace()
+    fn journal(&self, id: &str) -> Option<Box<dyn Journal>> {
+        self.native()?.journal(id)
+    }
+
+    fn managers(&self) -> Option<&dyn Managers> {
+        self.native()?.managers()
     }
 }
 

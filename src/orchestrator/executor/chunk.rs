@@ -33,6 +33,10 @@ impl Run<'_> {
         let of = json::display(tries);
         loop {
             let lane = self.pace.enter().await;
+            let permit = match &self.options.lane {
+                Some(lane) => self.work.run_until_cancelled(lane.enter()).await,
+                None => None,
+            };
             if self.options.abort.is_aborted() {
                 return Err(CrateError::Aborted);
             }
@@ -45,7 +49,7 @@ impl Run<'_> {
             let error = match self.attempt(chunk).await {
                 Ok(result) => {
                     lane.succeeded();
-                    drop(lane);
+                    drop((lane, permit));
                     self.complete(worker, id, &result).await;
                     return Ok(());
                 }
@@ -57,6 +61,9 @@ impl Run<'_> {
             // What was ended because another chunk failed did not fail itself.
             if self.work.is_cancelled() && self.adapter.ends_on_cancel() {
                 return Ok(());
+            }
+            if let Some(observer) = &self.options.observer {
+                observer.attempt_failed(id);
             }
             let announce = |how: &str, delay: Duration| {
                 let ms = exact_millis(delay);
@@ -85,7 +92,7 @@ impl Run<'_> {
                     announce("was put off", delay)
                 }
             };
-            drop(lane);
+            drop((lane, permit));
             if !delay.is_zero() {
                 // Ended early by an abort or a failure; which one is seen at the top of the loop, or by the worker.
                 self.work.run_until_cancelled(tokio::time::sleep(delay)).await;

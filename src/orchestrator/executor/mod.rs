@@ -21,7 +21,9 @@ use crate::{
     adapters::WorkerAdapter,
     console::Console,
     error::InvalidInput,
-    model::{Chunk, ChunkId, JobChunk, JobSpec, OutputTarget, Text, WorkerJob, WorkerResult},
+    model::{
+        Chunk, ChunkId, JobChunk, JobPhase, JobSpec, OutputTarget, Text, WorkerJob, WorkerResult,
+    },
     path,
     process::{self, Report},
     stitcher::StitchJob,
@@ -257,6 +259,9 @@ impl Run<'_> {
         }
         // An empty string is no merge command in JavaScript, a blank one is a mistake.
         let command = self.job.merge_command.as_deref().filter(|command| !command.is_empty());
+        if let Some(observer) = &options.observer {
+            observer.phase(JobPhase::Merging);
+        }
         let merged = match (&options.stitcher, &options.output_file, command) {
             (Some(_), Some(output), _) => self.stitch(output).await,
             (stitcher, _, Some(command)) => {

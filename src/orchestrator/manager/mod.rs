@@ -1,35 +1,71 @@
 //! Runs jobs in the background and keeps their records.
 
+mod control;
+mod membership;
 mod observer;
+mod recovery;
 mod run;
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     fmt,
-    panic::AssertUnwindSafe,
     rc::Rc,
+    sync::Arc,
 };
 
-use futures_util::{FutureExt, future::LocalBoxFuture};
-use tokio::sync::oneshot;
+use futures_util::future::{LocalBoxFuture, join_all};
+use indexmap::IndexMap;
+use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::run::Run;
-use super::{AbortSource, Executor, FailureSlot, JobExecutionOptions, ledger::now_ms};
+use self::{membership::Member, run::Run};
+use super::{Error as JobError, Executor, Gate, JobExecutionOptions, ledger::now_ms};
 use crate::{
-    Error, Result,
+    Result,
     console::Console,
     model::{JobSpec, JobState, JobStatus, Logs},
-    repository::{JobRepository, keyed_lock::KeyedLock},
+    process::Supervisor,
+    repository::{JobRepository, Stop, keyed_lock::KeyedLock},
     storage::ArtifactStorage,
 };
+
+/// The states from which a job can go on.
+const RESUMABLE: &[JobState] = &[JobState::Paused, JobState::Failed, JobState::Cancelled];
+/// The options of so many jobs that may be resumed are kept, those of the last ones.
+const MOST_RESUMABLE: usize = 1000;
+/// How often the record of a job is looked at that runs elsewhere.
+const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Lets a future run on the thread of the callers.
 pub trait LocalSpawner: fmt::Debug {
     /// Runs `work` to its end, and keeps the process alive until then.
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
+
+    /// Calls `last` when the thread of the callers ends with work on it, which is then forgotten, not dropped; not once the
+    /// returned value has been dropped.
+    fn at_end(&self, last: Box<dyn FnOnce()>) -> Box<dyn std::any::Any> {
+        Box::new(last)
+    }
+}
+
+/// What is known of the options of a job that goes on.
+#[derive(Clone, Debug, Default)]
+pub struct StoredOptions {
+    /// Those it was submitted or resumed with by this manager.
+    pub known: Option<JobExecutionOptions>,
+    /// Those in its record, as JSON.
+    pub recorded: Option<Arc<str>>,
+}
+
+/// Settings of a [`JobManager`].
+#[derive(Clone, Debug, Default)]
+pub struct JobManagerOptions {
+    /// Who watches over the processes of the jobs, and ends those that dead managers have left.
+    pub supervisor: Arc<Supervisor>,
+    /// How many chunks of all jobs together may run at once. Default: as many as the jobs ask for.
+    pub max_concurrency: Option<usize>,
 }
 
 /// Runs jobs in the background, each with a record in a repository.
@@ -44,11 +80,20 @@ struct Shared {
     storage: Option<Rc<dyn ArtifactStorage>>,
     console: Rc<dyn Console>,
     spawner: Rc<dyn LocalSpawner>,
+    /// Watches over the processes of the jobs, those of dead managers too.
+    supervisor: Arc<Supervisor>,
+    gate: Option<Gate>,
+    /// Whether jobs are taken; who starts one holds it until it runs.
+    open: RwLock<bool>,
+    /// Cancelled when they are not.
+    closed: CancellationToken,
+    /// This manager among those that work on the repository, as long as it has jobs running.
+    member: Mutex<std::rc::Weak<Member>>,
     /// Submitting, cancelling, pausing, resuming and deleting one job happen one after the other.
     controls: Rc<KeyedLock>,
     running: RefCell<HashMap<String, Rc<RunningJob>>>,
-    /// What paused jobs were submitted with.
-    paused: RefCell<HashMap<String, JobExecutionOptions>>,
+    /// What jobs were submitted with that may be resumed, the oldest first.
+    resumable: RefCell<IndexMap<String, JobExecutionOptions>>,
 }
 
 /// A job between the moment it is started and the moment its last state is stored.
@@ -63,45 +108,6 @@ struct RunningJob {
     over: CancellationToken,
 }
 
-/// A job's place among the running ones, until this is dropped.
-struct Registered {
-    shared: Rc<Shared>,
-    job: Rc<RunningJob>,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.shared.running.borrow_mut().remove(&self.job.id);
-        self.job.over.cancel();
-    }
-}
-
-/// How an owner ends a running job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Pause,
-    Cancel,
-}
-
-impl Stop {
-    fn state(self) -> JobState {
-        match self {
-            Self::Pause => JobState::Paused,
-            Self::Cancel => JobState::Cancelled,
-        }
-    }
-
-    /// Whether a job in `state` that nobody runs is ended by this.
-    fn applies_to(self, state: Option<JobState>) -> bool {
-        match self {
-            Self::Pause => state == Some(JobState::Running),
-            Self::Cancel => {
-                matches!(state, Some(JobState::Pending | JobState::Running | JobState::Paused))
-            }
-        }
-    }
-}
-
 impl JobManager {
     /// A manager of jobs that are kept in `repository` and run by `executor`, with their assets in `storage`.
     pub fn new(
@@ -110,6 +116,7 @@ impl JobManager {
         storage: Option<Rc<dyn ArtifactStorage>>,
         console: Rc<dyn Console>,
         spawner: Rc<dyn LocalSpawner>,
+        options: JobManagerOptions,
     ) -> Self {
         Self(Rc::new(Shared {
             repository,
@@ -117,22 +124,37 @@ impl JobManager {
             storage,
             console,
             spawner,
+            supervisor: options.supervisor,
+            gate: options.max_concurrency.map(Gate::new),
+            open: RwLock::new(true),
+            closed: CancellationToken::new(),
+            member: Mutex::default(),
             controls: Rc::default(),
             running: RefCell::default(),
-            paused: RefCell::default(),
+            resumable: RefCell::default(),
         }))
+    }
+
+    /// Whether the options of jobs are kept with their records.
+    pub fn records_options(&self) -> bool {
+        self.0.repository.managers().is_some()
     }
 
     /// Stores a job, starts it in the background and gives its id. By then the record is there and the job has begun.
     ///
     /// # Errors
-    /// When the record cannot be stored. What goes wrong later is found in the record.
+    /// When the record cannot be stored, or the manager is closed. What goes wrong later is found in the record.
     pub async fn submit_job(&self, spec: JobSpec, options: JobExecutionOptions) -> Result<String> {
+        let shared = &self.0;
+        let _open = shared.opened().await?;
         let id = Uuid::new_v4().to_string();
-        let _control = self.0.controls.acquire(&id).await;
-        let status = pending_status(&id, &spec);
-        self.0.repository.save(&status).await?;
-        self.0.start(Run::submitted(&id, spec), options).await;
+        let _control = shared.controls.acquire(&id).await;
+        let member = shared.member().await?;
+        let manager = member.as_ref().map(|member| member.name().to_owned());
+        let recorded = options.recorded.clone().filter(|_| self.records_options());
+        let status = JobStatus { manager, options: recorded, ..pending_status(&id, &spec) };
+        shared.repository.save(&status).await?;
+        shared.start(Run::submitted(&id, spec), options, member).await;
         Ok(id)
     }
 
@@ -154,30 +176,44 @@ impl JobManager {
         self.0.stop(id, Stop::Pause).await
     }
 
-    /// Goes on with a paused job; does nothing for any other. `options` gets those it was submitted with, if this
-    /// manager knows them.
+    /// Goes on with a job that is paused, failed or cancelled; does nothing for any other. `options` gets what is known of
+    /// those it ran with.
     ///
     /// # Errors
-    /// When the repository fails, or what `options` fails with.
+    /// When the repository fails, the manager is closed, or what `options` fails with.
     pub async fn resume_job(
         &self,
         id: &str,
-        options: impl FnOnce(Option<JobExecutionOptions>) -> Result<JobExecutionOptions>,
+        options: impl FnOnce(StoredOptions) -> Result<JobExecutionOptions>,
     ) -> Result<()> {
-        let _control = self.0.controls.acquire(id).await;
-        if self.0.running.borrow().contains_key(id) {
-            return Ok(());
-        }
-        let Some(status) = self.0.repository.get(id).await? else { return Ok(()) };
-        if status.state == Some(JobState::Paused) {
-            // What the last run failed with, its end, is not the failure of the next.
-            let again =
-                |options| JobExecutionOptions { failure: FailureSlot::default(), ..options };
-            let known = self.0.paused.borrow().get(id).cloned().map(again);
-            let options = options(known)?;
-            self.0.start(Run::resumed(id), options).await;
-        }
-        Ok(())
+        let shared = &self.0;
+        let _open = shared.opened().await?;
+        let _control = shared.controls.acquire(id).await;
+        shared.go_on(id, RESUMABLE, options).await.map(drop)
+    }
+
+    /// Waits until a job has completed, failed or been cancelled, and through its pauses; also when it runs in another
+    /// process. Settles at once when there is no such job, and when this manager is closed.
+    ///
+    /// # Errors
+    /// When the repository fails, or with [`crate::Error::Aborted`] once `cancel` is cancelled.
+    pub async fn wait_for_job(&self, id: &str, cancel: &CancellationToken) -> Result<()> {
+        let waited = cancel.run_until_cancelled(self.0.wait_for(id)).await;
+        waited.unwrap_or(Err(crate::Error::Aborted))
+    }
+
+    /// Takes no more jobs, pauses those that run, and waits until their records say so.
+    ///
+    /// # Errors
+    /// What could not be stored of the first of them; the others are paused nevertheless.
+    pub async fn close(&self) -> Result<()> {
+        let shared = &self.0;
+        // Whoever is starting a job comes first.
+        *shared.open.write().await = false;
+        let ids: Vec<String> = shared.running.borrow().keys().cloned().collect();
+        let paused = join_all(ids.iter().map(|id| self.pause_job(id))).await;
+        shared.closed.cancel();
+        paused.into_iter().collect()
     }
 
     /// Cancels a job and removes its record and what was stored for it elsewhere.
@@ -188,7 +224,7 @@ impl JobManager {
         let shared = &self.0;
         let _control = shared.controls.acquire(id).await;
         shared.stop(id, Stop::Cancel).await?;
-        shared.paused.borrow_mut().remove(id);
+        shared.resumable.borrow_mut().shift_remove(id);
         let Some(status) = shared.repository.get(id).await? else { return Ok(()) };
         if let Some(storage) = &shared.storage {
             let assets_url = status.spec.as_ref().and_then(|spec| spec.assets_url.as_deref());
@@ -208,69 +244,28 @@ impl JobManager {
 }
 
 impl Shared {
-    /// Starts a run and waits until it has begun.
-    async fn start(self: &Rc<Self>, run: Run, options: JobExecutionOptions) {
-        let abort = options.abort.token.child_token();
-        let job = Rc::new(RunningJob {
-            id: run.id().to_owned(),
-            abort: abort.clone(),
-            wanted: Cell::new(None),
-            stored: Cell::new(None),
-            over: CancellationToken::new(),
-        });
-        self.running.borrow_mut().insert(job.id.clone(), Rc::clone(&job));
-        let (begun, has_begun) = oneshot::channel();
-        let (shared, submitted_with) = (Rc::clone(self), options.clone());
-        let options = JobExecutionOptions {
-            abort: AbortSource { token: abort, ..options.abort.clone() },
-            ..options
-        };
-        self.spawner.spawn(Box::pin(async move {
-            let running = Registered { shared: Rc::clone(&shared), job: Rc::clone(&job) };
-            let state =
-                AssertUnwindSafe(run.live(&shared, &job, options, begun)).catch_unwind().await;
-            let state = state.unwrap_or_else(|_| {
-                shared
-                    .console
-                    .failure(&format!("Unhandled error in job {}:", job.id), &Error::Panic);
-                None
-            });
-            job.stored.set(state);
-            match state {
-                Some(JobState::Paused) => {
-                    drop(shared.paused.borrow_mut().insert(job.id.clone(), submitted_with));
-                }
-                Some(_) => drop(shared.paused.borrow_mut().remove(&job.id)),
-                None => {}
-            }
-            drop(running);
-        }));
-        // An error means that the run ended before it began; its outcome is in the record.
-        drop(has_begun.await);
+    /// Holds the manager open for somebody who starts a job.
+    async fn opened(&self) -> Result<tokio::sync::RwLockReadGuard<'_, bool>> {
+        let open = self.open.read().await;
+        if *open { Ok(open) } else { Err(JobError::ManagerClosed.into()) }
     }
 
-    /// Ends a job in the way its owner wants, and waits until it is over.
-    async fn stop(&self, id: &str, stop: Stop) -> Result<()> {
-        let running = self.running.borrow().get(id).cloned();
-        if let Some(job) = running {
-            job.wanted.set(Some(stop));
-            job.abort.cancel();
-            job.over.cancelled().await;
-            if job.stored.get().is_some() {
+    async fn wait_for(&self, id: &str) -> Result<()> {
+        loop {
+            let running = self.running.borrow().get(id).cloned();
+            if let Some(job) = running {
+                job.over.cancelled().await;
+            }
+            let Some(status) = self.repository.get(id).await? else { return Ok(()) };
+            let is_over = matches!(
+                status.state,
+                Some(JobState::Completed | JobState::Failed | JobState::Cancelled)
+            );
+            if is_over || self.closed.is_cancelled() {
                 return Ok(());
             }
-            // How it ended could not be stored: try once more, and say so if that fails too.
+            self.closed.run_until_cancelled(tokio::time::sleep(LOOK_PAUSE)).await;
         }
-        let Some(mut status) = self.repository.get(id).await? else { return Ok(()) };
-        if stop.applies_to(status.state) {
-            id.clone_into(&mut status.id);
-            status.state = Some(stop.state());
-            status.updated_at = Some(now_ms());
-            self.repository.save(&status).await?;
-            self.console.log(format_args!("Job {id} {}", stop.state().as_str()));
-            self.paused.borrow_mut().remove(id);
-        }
-        Ok(())
     }
 }
 

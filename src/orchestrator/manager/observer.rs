@@ -7,7 +7,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use super::{super::ledger::Ledger, LocalSpawner};
 use crate::{
     Result,
-    model::{ChunkId, JobStatus, LogEntry, OutputSink, WorkerResult},
+    model::{ChunkId, EventKind, JobPhase, LogEntry, OutputSink, Progress, WorkerResult},
     orchestrator::{FailureSlot, JobObserver, OutputStream},
 };
 
@@ -24,16 +24,31 @@ pub(super) struct LedgerObserver {
 }
 
 impl LedgerObserver {
-    /// Stores what was applied to the ledger.
-    async fn record(&self) -> bool {
-        let recorded = self.ledger.record(&*self.spawner, &self.failure).await;
-        recorded.map_err(|error| self.failure.fail(error)).is_ok()
+    /// Stores what has happened.
+    async fn stored(&self) -> bool {
+        self.ledger.save().await.map_err(|error| self.failure.fail(error)).is_ok()
+    }
+
+    fn note(&self, kind: EventKind) {
+        self.ledger.note(kind, &*self.spawner, &self.failure);
+    }
+
+    fn chunk_event(
+        &self,
+        id: ChunkId,
+        result: &WorkerResult,
+        progress: Option<Progress>,
+    ) -> EventKind {
+        let [stdout, stderr] =
+            [&result.stdout, &result.stderr].map(|text| text.clipped(self.max_log));
+        let entry = LogEntry::new(id, result.duration_ms, stdout, stderr);
+        EventKind::ChunkDone { entry: Arc::new(entry), output: result.output, progress }
     }
 }
 
 impl JobObserver for LedgerObserver {
     fn progress(&self, done: usize, total: usize) -> LocalBoxFuture<'_, bool> {
-        self.ledger.apply(|status| set_progress(status, done, total));
+        self.ledger.happen(EventKind::Progress(Progress { done, total }));
         self.owner.as_ref().map_or_else(heard, |owner| owner.progress(done, total))
     }
 
@@ -42,15 +57,11 @@ impl JobObserver for LedgerObserver {
         id: ChunkId,
         result: &'a WorkerResult,
     ) -> LocalBoxFuture<'a, bool> {
-        self.ledger.apply(|status| add_chunk(status, id, result, self.max_log));
+        self.ledger.happen(self.chunk_event(id, result, None));
         async move {
-            let recorded = self.record().await;
-            recorded
-                && self
-                    .owner
-                    .as_ref()
-                    .map_or_else(heard, |owner| owner.chunk_complete(id, result))
-                    .await
+            let owner = self.owner.as_ref();
+            self.stored().await
+                && owner.map_or_else(heard, |owner| owner.chunk_complete(id, result)).await
         }
         .boxed_local()
     }
@@ -63,17 +74,21 @@ impl JobObserver for LedgerObserver {
         done: usize,
         total: usize,
     ) -> LocalBoxFuture<'a, bool> {
-        self.ledger.apply(|status| {
-            set_progress(status, done, total);
-            add_chunk(status, id, result, self.max_log);
-        });
+        self.ledger.happen(self.chunk_event(id, result, Some(Progress { done, total })));
         async move {
-            let recorded = self.record().await;
             let owner = self.owner.as_ref();
-            recorded
+            self.stored().await
                 && owner.map_or_else(heard, |owner| owner.chunk_done(id, result, done, total)).await
         }
         .boxed_local()
+    }
+
+    fn phase(&self, phase: JobPhase) {
+        self.note(EventKind::Phase(phase));
+    }
+
+    fn attempt_failed(&self, id: ChunkId) {
+        self.note(EventKind::AttemptFailed(id));
     }
 
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
@@ -94,22 +109,4 @@ impl JobObserver for LedgerObserver {
 /// Nobody but the ledger wants to hear it.
 fn heard<'a>() -> LocalBoxFuture<'a, bool> {
     std::future::ready(true).boxed_local()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no job has 2^53 chunks")]
-pub(super) fn set_progress(status: &mut JobStatus, done: usize, total: usize) {
-    status.completed_chunks = Some(done as f64);
-    // Math.round: halves go up.
-    status.progress = Some((done as f64 / total as f64 * 100.0 + 0.5).floor())
-        .filter(|progress| progress.is_finite());
-}
-
-fn add_chunk(status: &mut JobStatus, id: ChunkId, result: &WorkerResult, max_log: usize) {
-    let [stdout, stderr] = [&result.stdout, &result.stderr].map(|text| text.clipped(max_log));
-    let entry = LogEntry::new(id, result.duration_ms, stdout, stderr);
-    status.logs.get_or_insert_default().push(entry);
-    *status.total_duration_ms.get_or_insert_default() += result.duration_ms;
-    if let Some(seen) = result.output {
-        status.see_output(id.to_string(), seen);
-    }
 }

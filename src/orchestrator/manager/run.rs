@@ -5,15 +5,19 @@ use std::{collections::HashSet, pin::pin, rc::Rc, task::Poll};
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Error as JobError, executor::resolve, ledger::Ledger},
+    super::{
+        Error as JobError,
+        executor::resolve,
+        ledger::{Ledger, now_ms},
+    },
     RunningJob, Shared,
-    observer::{LedgerObserver, set_progress},
+    observer::LedgerObserver,
 };
 use crate::{
     Error, Result,
     adapters::see,
     error::exact_millis,
-    model::{ChunkId, JobSpec, JobState, JobStatus},
+    model::{ChunkId, JobPhase, JobSpec, JobState, JobStatus},
     orchestrator::JobExecutionOptions,
     task,
 };
@@ -102,10 +106,18 @@ impl Run {
         if options.abort.is_aborted() {
             return Err(Error::Aborted);
         }
-        ledger.apply(|status| status.state = Some(JobState::Running));
-        save_and_tell(ledger, begun).await?;
         options.job_def_url = ledger.read(|status| status.job_def_url.clone());
-        if let (Some(folder), None) = (&options.job_dir, &options.job_def_url) {
+        let folder = options.job_dir.clone().filter(|_| shared.storage.is_some());
+        let folder = folder.filter(|_| options.job_def_url.is_none());
+        ledger.apply(|status| {
+            status.state = Some(JobState::Running);
+            status.started_at.get_or_insert_with(now_ms);
+            (status.error, status.finished_at) = (None, None);
+            let uploads = folder.is_some();
+            status.phase = Some(if uploads { JobPhase::Uploading } else { JobPhase::Rendering });
+        });
+        save_and_tell(ledger, begun).await?;
+        if let Some(folder) = &folder {
             spec = self.upload(shared, ledger, spec, folder, &options).await?;
             options.job_def_url = ledger.read(|status| status.job_def_url.clone());
         }
@@ -166,7 +178,10 @@ impl Run {
                 task::bounded(storage.upload_job_spec(&self.id, &spec), abort, options.kill_grace)
                     .await;
             let url = url.unwrap_or(Err(Error::Abandoned))?;
-            ledger.apply(|status| status.job_def_url = Some(url));
+            ledger.apply(|status| {
+                status.job_def_url = Some(url);
+                status.phase = Some(JobPhase::Rendering);
+            });
             Ok(spec)
         };
         match uploaded.await {
@@ -202,8 +217,12 @@ impl Run {
         ledger.apply(|status| {
             status.rest = record.rest;
             status.state = Some(state);
+            status.manager = None;
             if state == JobState::Completed {
-                status.progress = Some(100.0);
+                (status.progress, status.phase) = (Some(100.0), None);
+            }
+            if state != JobState::Paused && status.started_at.is_some() {
+                status.finished_at = Some(now_ms());
             }
         });
         if let Some(error) = error {
@@ -293,5 +312,5 @@ fn forget(status: &mut JobStatus, gone: &HashSet<u64>, done: usize) {
         outputs.retain(|id, _| id.parse().is_ok_and(|id| !gone.contains(&ChunkId::new(id).key())));
     }
     let total = status.spec.as_ref().map_or(0, |spec| spec.chunks.len());
-    set_progress(status, done, total);
+    status.set_progress(done, total);
 }

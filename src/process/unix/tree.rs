@@ -16,6 +16,9 @@ use super::{
 /// The unit of processor time: `USER_HZ` on Linux; ps(1) gives hundredths of seconds too.
 const TICK: Duration = Duration::from_millis(10);
 
+/// No process has this id, none is started by it and none in a group of it.
+const NOBODY: i32 = -1;
+
 /// How a tree is told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Order {
@@ -49,12 +52,22 @@ struct Here {
     session: i32,
 }
 
+impl Here {
+    fn now() -> Self {
+        let pid = Pid::as_raw(Some(getpid()));
+        Self { pid, group: own_group(), session: own_session() }
+    }
+}
+
 impl Tree {
     /// The tree of a child that leads a process group of its own.
     pub(in super::super) fn of(_child: &Child, leader: u32, mark: Mark) -> Self {
-        let pid = Pid::as_raw(Some(getpid()));
-        let here = Here { pid, group: own_group(), session: own_session() };
-        Self::seen_from(here, leader.cast_signed(), mark)
+        Self::seen_from(Here::now(), leader.cast_signed(), mark)
+    }
+
+    /// What attempts have left whose supervisor has died: all whose marks begin with this.
+    pub(in super::super) fn remains(mark: Mark) -> Self {
+        Self { groups: HashSet::new(), ..Self::seen_from(Here::now(), NOBODY, mark) }
     }
 
     fn seen_from(here: Here, leader: i32, mark: Mark) -> Self {
@@ -78,7 +91,7 @@ impl Tree {
     pub(in super::super) fn order(&mut self, census: &Census, order: Order) -> Vec<u32> {
         // Before the first of them is told: with a parent its children's descent is lost.
         let members = self.members(census);
-        if order == Order::Terminate && self.told.is_empty() {
+        if order == Order::Terminate && self.told.is_empty() && self.leader != NOBODY {
             // In one go, so that nobody is started in between.
             self.order_group(order);
         }
@@ -119,7 +132,8 @@ impl Tree {
     fn members(&mut self, census: &Census) -> Vec<Process> {
         let mark = self.mark.clone();
         // Whoever was started before us has no mark of ours: most of `/proc/*/environ` need not be read.
-        let begun = census.find(self.here.pid).map_or(0, |own| own.started);
+        let own = census.find(self.here.pid).filter(|_| self.leader != NOBODY);
+        let begun = own.map_or(0, |own| own.started);
         self.belonging(census, |process| {
             process.started >= begun && is_marked(process, mark.as_str())
         })
@@ -206,7 +220,7 @@ fn signal(id: i32, order: Order, send: fn(Pid, Signal) -> Result<(), Errno>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::Marks, *};
 
     const HERE: Here = Here { pid: 10, group: 10, session: 5 };
 
@@ -215,7 +229,7 @@ mod tests {
     }
 
     fn tree() -> Tree {
-        Tree::seen_from(HERE, 20, Mark::new())
+        Tree::seen_from(HERE, 20, Marks::default().next())
     }
 
     fn found(tree: &mut Tree, marked: &[i32], processes: &[Process]) -> Vec<i32> {
@@ -251,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_led_from_outside_of_the_namespace_tells_nothing() {
         let here = Here { pid: 10, group: 0, session: 0 };
-        let mut tree = Tree::seen_from(here, 20, Mark::new());
+        let mut tree = Tree::seen_from(here, 20, Marks::default().next());
         let strangers = [process(30, 10, 0, 0), process(31, 0, 0, 0)];
         let members = [process(20, 10, 20, 0), process(21, 20, 0, 0)];
         assert_eq!(found(&mut tree, &[], &[strangers, members].concat()), [20, 21]);

@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Ordering,
+    collections::HashSet,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::super::Error;
+use super::{super::Error, read_if_there};
 use crate::{error::SystemError, model::decode_utf8};
 
 /// How many files a thread takes at a time.
@@ -48,16 +49,17 @@ pub(super) fn read(folder: &Path) -> Result<Listing, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
         entries => entries.map_err(system)?,
     };
-    let mut names: Vec<OsString> =
-        entries.map(|entry| Ok(entry.map_err(system)?.file_name())).collect::<Result<_, _>>()?;
-    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "json"));
-
+    let mut names = Names::default();
+    for entry in entries {
+        names.add(entry.map_err(system)?.file_name());
+    }
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let work = || read_stripes(folder, &names, &next);
     let parts: Vec<Listing> = std::thread::scope(|scope| {
-        let others: Vec<_> =
-            (1..threads.min(names.len().div_ceil(STRIPE))).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads.min(names.records.len().div_ceil(STRIPE)))
+            .map(|_| scope.spawn(work))
+            .collect();
         let own = work();
         // A panic is a bug of ours: let it go on in the caller.
         let join = |thread: std::thread::ScopedJoinHandle<'_, Listing>| {
@@ -75,19 +77,40 @@ pub(super) fn read(folder: &Path) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-fn read_stripes(folder: &Path, names: &[OsString], next: &AtomicUsize) -> Listing {
+/// What is in a folder.
+#[derive(Default)]
+struct Names {
+    records: Vec<OsString>,
+    /// Of the records, those that had a journal when the folder was read: the events of any other are newer than that.
+    with_journal: HashSet<OsString>,
+}
+
+impl Names {
+    fn add(&mut self, name: OsString) {
+        match Path::new(&name).extension() {
+            Some(extension) if extension == "json" => self.records.push(name),
+            Some(extension) if extension == "journal" => {
+                self.with_journal.insert(Path::new(&name).with_extension("json").into());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn read_stripes(folder: &Path, names: &Names, next: &AtomicUsize) -> Listing {
     let mut listing = Listing::default();
     loop {
         let start = next.fetch_add(STRIPE, Relaxed);
-        let Some(rest) = names.get(start..).filter(|rest| !rest.is_empty()) else { return listing };
+        let Some(rest) = names.records.get(start..).filter(|rest| !rest.is_empty()) else {
+            return listing;
+        };
         for name in rest.iter().take(STRIPE) {
             let path = folder.join(name);
-            match std::fs::read(&path).map(decode_utf8) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => listing
-                    .failures
-                    .push((path.clone(), SystemError::new(error, "open", path).to_string())),
-                Ok(text) => match Record::parse(name, text) {
+            let read = if names.with_journal.contains(name) { super::read } else { read_if_there };
+            match read(&path).map(|text| text.map(decode_utf8)) {
+                Ok(None) => {}
+                Err(error) => listing.failures.push((path, error.to_string())),
+                Ok(Some(text)) => match Record::parse(name, text) {
                     Ok(record) => listing.records.push(record),
                     Err(error) => listing.failures.push((path, error.to_string())),
                 },

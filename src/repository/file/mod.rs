@@ -1,23 +1,27 @@
 //! Keeps each record as a JSON file in a folder, in the format of the original package.
 
 mod cached;
+mod journal;
 mod listing;
+mod managers;
 
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 pub use listing::Listing;
 
-use self::cached::Cached;
+use self::{
+    cached::Cached,
+    journal::{FileJournal, fold, journal_path},
+};
 use super::{
-    Error, JobRepository,
+    Error, JobRepository, Journal, Managers,
     atomic::{self, Durability},
     keyed_lock::KeyedLock,
 };
@@ -27,9 +31,6 @@ use crate::{
     model::{JobDocument, JobStatus, RecordView, json},
     task,
 };
-
-/// How far apart the snapshots of a running job are.
-const PACE: Duration = Duration::from_millis(100);
 
 /// Settings of a [`FileJobRepository`].
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,8 @@ impl Default for FileJobRepositoryOptions {
     }
 }
 
-/// One file `<id>.json` per job, replaced atomically.
+/// One file `<id>.json` per job, replaced atomically. While a job runs, `<id>.journal` beside it holds what has happened
+/// since.
 #[derive(Clone, Debug)]
 pub struct FileJobRepository {
     folder: Arc<Path>,
@@ -67,13 +69,13 @@ impl FileJobRepository {
         self.write(id, move |out| json::indent(&text, 0, out)).await
     }
 
-    /// The text of a record, as it is on the disk.
+    /// The text of a record, with what its journal adds.
     ///
     /// # Errors
     /// When the id is not a plain file name, or the file cannot be read. A missing file is `None`.
     pub async fn read(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path(id)?;
-        task::blocking(move || read_if_there(&path)).await
+        task::blocking(move || read(&path)).await
     }
 
     /// As [`FileJobRepository::read`], but never waits for a disk: `None` when it would have to. A thread hop costs
@@ -83,10 +85,11 @@ impl FileJobRepository {
     /// As [`FileJobRepository::read`].
     pub fn read_cached(&self, id: &str) -> Option<Result<Option<Vec<u8>>, Error>> {
         match self.path(id) {
-            Ok(path) => match cached::read(&path) {
-                Cached::Content(text) => Some(Ok(Some(text))),
-                Cached::Missing => Some(Ok(None)),
-                Cached::Unknown => None,
+            Ok(path) => match (cached::read(&journal_path(&path)), cached::read(&path)) {
+                // Folding a journal takes longer than the hop.
+                (Cached::Content(_) | Cached::Unknown, _) | (_, Cached::Unknown) => None,
+                (_, Cached::Content(text)) => Some(Ok(Some(text))),
+                (_, Cached::Missing) => Some(Ok(None)),
             },
             Err(error) => Some(Err(error)),
         }
@@ -120,8 +123,7 @@ impl FileJobRepository {
         let path = self.path(id)?;
         let durability = self.durability;
         let _writer = self.writers.acquire(id).await;
-        task::blocking(move || atomic::replace(&path, durability, write).map_err(Error::System))
-            .await
+        task::blocking(move || journal::save(&path, durability, write).map(drop)).await
     }
 
     /// The file of a job. Ids that mean another folder, or no file at all, are refused before anything is touched.
@@ -146,8 +148,7 @@ impl JobRepository for FileJobRepository {
         async move {
             let path = self.path(id)?;
             let view =
-                task::blocking(move || read_if_there(&path)?.as_deref().map(view).transpose())
-                    .await?;
+                task::blocking(move || read(&path)?.as_deref().map(view).transpose()).await?;
             Ok(view.map(RecordView::into_status))
         }
         .boxed_local()
@@ -169,13 +170,27 @@ impl JobRepository for FileJobRepository {
         async move { Ok(self.remove(id).await?) }.boxed_local()
     }
 
-    fn pace(&self) -> Option<Duration> {
-        Some(PACE)
+    fn journal(&self, id: &str) -> Option<Box<dyn Journal>> {
+        let path = self.path(id).ok()?;
+        let writers = Rc::clone(&self.writers);
+        Some(Box::new(FileJournal::new(id, path, self.durability, writers)))
+    }
+
+    fn managers(&self) -> Option<&dyn Managers> {
+        Some(self)
     }
 }
 
 fn view(text: &[u8]) -> Result<RecordView, Error> {
     RecordView::parse(&String::from_utf8_lossy(text)).map_err(Error::Syntax)
+}
+
+/// The record at `path`, with what its journal adds.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    // The journal first: when the record is written anew in between, it holds all that the journal had, and does not fit it.
+    let journal = read_if_there(&journal_path(path));
+    let Some(record) = read_if_there(path)? else { return Ok(None) };
+    Ok(Some(fold(record, journal?.as_deref())))
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
@@ -188,6 +203,8 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 
 fn remove_if_there(path: &Path, durability: Durability) -> Result<(), Error> {
     atomic::remove_stray(path);
+    // First, so that none is left without its record.
+    journal::remove(path)?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => {

@@ -21,7 +21,7 @@ impl Act {
             (Self::Delete, _) => None,
             (Self::Cancel, Running | Paused) => Some(Cancelled),
             (Self::Pause, Running) => Some(Paused),
-            (Self::Resume, Paused) => Some(Running),
+            (Self::Resume, Paused | Cancelled) => Some(Running),
             (_, state) => Some(state),
         }
     }
@@ -83,7 +83,7 @@ impl Stage {
         } else {
             world.until_held().await;
         }
-        let id = scene.repository.saves.borrow()[0].0.id.clone();
+        let id = scene.repository.saves.borrow()[0].id.clone();
         Self { scene, id, phase }
     }
 

@@ -10,9 +10,10 @@ async fn repository_that_fails_once_ends_the_job_failed() {
         ("save running 1", "failed"),
         ("save completed", "Unhandled error in job"),
     ] {
-        for pace in [None, Some(Duration::from_millis(100))] {
+        for journals in [false, true] {
+            let point = if journals && point == "save running 1" { "append" } else { point };
             let scene = Scene::new();
-            scene.repository.pace.set(pace);
+            scene.repository.journals.set(journals);
             scene.adapter.takes.set(Duration::from_secs(1));
             scene.world.fail(point, 1, &value("cannot"));
             let id = scene.submit(job(3)).await;
@@ -22,10 +23,10 @@ async fn repository_that_fails_once_ends_the_job_failed() {
                 "failed" => format!("error: Job {id} failed: cannot"),
                 line => format!("error: {line} {id}: cannot"),
             };
-            assert_eq!(scene.job_lines(), [line], "{point}, pace {pace:?}");
+            assert_eq!(scene.job_lines(), [line], "{point}, journals {journals}");
             sleep(HOUR).await;
             let rest = (scene.state(&id), scene.adapter.active.get());
-            assert_eq!(rest, (Some(JobState::Failed), 0), "{point}, pace {pace:?}");
+            assert_eq!(rest, (Some(JobState::Failed), 0), "{point}, journals {journals}");
         }
     }
 }
@@ -57,10 +58,10 @@ async fn chunks_that_cannot_be_recorded_are_not_followed_by_others() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn repository_that_fails_for_ever_hangs_nothing() {
-    for pace in [None, Some(Duration::from_millis(100))] {
+    for journals in [false, true] {
         for point in ["get", "save running", "save completed"] {
             let scene = Scene::new();
-            scene.repository.pace.set(pace);
+            scene.repository.journals.set(journals);
             scene.world.fail(point, usize::MAX, &value("cannot"));
             scene.world.fail("save failed", usize::MAX, &value("cannot"));
             let id = scene.submit(job(2)).await;

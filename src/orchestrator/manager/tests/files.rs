@@ -93,8 +93,8 @@ async fn progress_goes_back_when_chunks_are_taken_back() {
     let saves = paused.scene.repository.saves.borrow().len();
     paused.resume().await;
     let saves = paused.scene.repository.saves.borrow_mut().split_off(saves);
-    let counts: Vec<_> = saves.iter().map(|(job, _)| job.completed_chunks.unwrap()).collect();
-    let progress: Vec<_> = saves.iter().map(|(job, _)| job.progress.unwrap()).collect();
+    let counts: Vec<_> = saves.iter().map(|job| job.completed_chunks.unwrap()).collect();
+    let progress: Vec<_> = saves.iter().map(|job| job.progress.unwrap()).collect();
     assert_eq!(
         (counts, progress),
         (vec![0.0, 1.0, 2.0, 3.0, 3.0], vec![0.0, 33.0, 67.0, 100.0, 100.0])

@@ -13,7 +13,7 @@ async fn first_record_is_that_of_the_contract() {
     let scene = Scene::new();
     let id = scene.submit(job(1)).await;
     let saves = scene.repository.saves.borrow();
-    let first = &saves[0].0;
+    let first = &saves[0];
     let (created, updated) = (first.created_at.unwrap(), first.updated_at.unwrap());
     assert!(created > 1.7e12 && created.to_bits() == updated.to_bits());
     let source = job(1).json().unwrap();
@@ -51,9 +51,9 @@ async fn record_says_all_along_how_far_the_job_is() {
     ];
     assert_eq!(*scene.world.events.borrow(), events);
     let saves = scene.repository.saves.borrow();
-    let progress: Vec<_> = saves.iter().map(|(job, _)| job.progress.unwrap().to_string()).collect();
+    let progress: Vec<_> = saves.iter().map(|job| job.progress.unwrap().to_string()).collect();
     assert_eq!(progress, ["0", "0", "50", "100", "100"]);
-    assert!(saves.iter().all(|(job, _)| job.id == id && job.created_at == saves[0].0.created_at));
+    assert!(saves.iter().all(|job| job.id == id && job.created_at == saves[0].created_at));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -64,7 +64,7 @@ async fn progress_is_rounded_as_javascript_does() {
         let scene = Scene::new();
         scene.complete(job(chunks)).await;
         let saves = scene.repository.saves.borrow();
-        let progress = saves[2..].iter().map(|(job, _)| job.progress.unwrap().to_string());
+        let progress = saves[2..].iter().map(|job| job.progress.unwrap().to_string());
         assert_eq!(progress.take(chunks as usize).collect::<Vec<_>>(), expected);
     }
 }
@@ -157,7 +157,7 @@ async fn signal_of_one_job_leaves_the_others_alone() {
     let one = scene.submit_and_hold(job(2), "chunk 1").await;
     scene.options.abort.token.cancel();
     scene.until(&one, JobState::Cancelled).await;
-    scene.options.abort = AbortSource::default();
+    scene.options.abort = crate::orchestrator::AbortSource::default();
     scene.complete(job(2)).await;
 }
 
@@ -262,7 +262,7 @@ async fn chunk_is_recorded_whatever_its_caller_thinks_of_it() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn executor_of_the_users_hears_back_when_its_change_is_stored() {
-    for pace in [None, Some(Duration::from_millis(100))] {
+    for journals in [false, true] {
         let told = Scripted::new(|_, options: JobExecutionOptions| async move {
             let observer = options.observer.unwrap();
             let result = WorkerResult { duration_ms: 3.0, ..WorkerResult::default() };
@@ -274,7 +274,7 @@ async fn executor_of_the_users_hears_back_when_its_change_is_stored() {
             std::future::pending().await
         });
         let scene = Scene::executed_by(told);
-        scene.repository.pace.set(pace);
+        scene.repository.journals.set(journals);
         scene.repository.slow.set(Duration::from_millis(20));
         let id = scene.submit(job(2)).await;
         scene

@@ -7,15 +7,6 @@ use futures_util::future::join_all;
 use super::*;
 use crate::orchestrator::Concurrency;
 
-const PACE: Duration = Duration::from_millis(100);
-
-/// When the states of a running job were saved.
-fn running_saves(scene: &Scene) -> Vec<Instant> {
-    let saves = scene.repository.saves.borrow();
-    let running = saves.iter().filter(|(job, _)| job.state == Some(JobState::Running));
-    running.map(|(_, at)| *at).collect()
-}
-
 fn assert_whole(scene: &Scene, id: &str, chunks: u32) {
     let record = scene.repository.record(id).unwrap();
     let ids: HashSet<String> = logged(&record).into_iter().collect();
@@ -41,18 +32,18 @@ async fn slow_repository_loses_nothing_at_any_concurrency() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn every_save_has_what_the_one_before_had() {
-    for pace in [None, Some(PACE)] {
+    for journals in [false, true] {
         let mut scene = Scene::new();
         scene.options.concurrency = Concurrency::from_number(4.0);
         scene.repository.slow.set(Duration::from_millis(7));
-        scene.repository.pace.set(pace);
+        scene.repository.journals.set(journals);
         scene.adapter.takes.set(Duration::from_millis(30));
         scene.complete(job(50)).await;
         let saves = scene.repository.saves.borrow();
         for pair in saves.windows(2) {
-            let (before, after) = (logged(&pair[0].0), logged(&pair[1].0));
+            let (before, after) = (logged(&pair[0]), logged(&pair[1]));
             assert!(after.starts_with(&before), "{before:?} became {after:?}");
-            assert!(pair[1].0.updated_at >= pair[0].0.updated_at);
+            assert!(pair[1].updated_at >= pair[0].updated_at);
         }
     }
 }
@@ -75,75 +66,56 @@ async fn changes_that_come_during_a_save_go_with_the_next() {
     scene.repository.slow.set(Duration::from_millis(20));
     let id = scene.complete(job(100)).await;
     let saves = scene.repository.saves.borrow();
-    let counts: Vec<usize> = saves.iter().map(|(job, _)| logged(job).len()).collect();
+    let counts: Vec<usize> = saves.iter().map(|job| logged(job).len()).collect();
     assert_eq!(counts, [0, 0, 1, 100, 100]);
     assert_eq!(logged(&scene.repository.record(&id).unwrap()).len(), 100);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn repository_that_may_be_behind_is_written_at_its_pace() {
-    let scene = Scene::new();
-    scene.repository.pace.set(Some(PACE));
+async fn journal_gets_what_happens_and_no_whole_records() {
+    let mut scene = Scene::new();
+    scene.options.concurrency = Concurrency::from_number(8.0);
+    scene.repository.journals.set(true);
+    scene.repository.slow.set(Duration::from_millis(20));
     scene.adapter.takes.set(Duration::from_millis(3));
-    let start = Instant::now();
-    let id = scene.complete(job(500)).await;
-    assert_eq!(start.elapsed(), Duration::from_millis(1500), "no chunk waits for the repository");
-    assert_whole(&scene, &id, 500);
-    let times = running_saves(&scene);
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= PACE), "{times:?}");
-    assert!(times.len() > 10, "and not left behind: {times:?}");
+    let id = scene.complete(job(400)).await;
+    assert_whole(&scene, &id, 400);
+    assert_eq!(scene.world.passed("save").len(), 3, "pending, running, completed");
+    assert_eq!(scene.repository.appended.get(), 400);
+    let waits = scene.world.passed("append").len();
+    assert!(waits <= 400 / 4, "chunks that end together wait together: {waits}");
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn record_is_never_further_behind_than_its_pace() {
+async fn journal_that_cannot_go_on_has_the_record_before() {
     let scene = Scene::new();
-    scene.repository.pace.set(Some(PACE));
-    let id = scene.submit_and_hold(job(3), "chunk 3").await;
-    sleep(PACE + Duration::from_millis(1)).await;
-    let record = scene.repository.record(&id).unwrap();
-    assert_eq!((logged(&record).len(), record.progress), (2, Some(67.0)));
-    scene.world.release();
-    scene.until(&id, JobState::Completed).await;
-}
-
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn repository_that_takes_long_is_written_a_tenth_of_the_time() {
-    let scene = Scene::new();
-    scene.repository.pace.set(Some(PACE));
-    scene.repository.slow.set(Duration::from_millis(50));
-    scene.adapter.takes.set(Duration::from_millis(10));
-    let id = scene.complete(job(500)).await;
-    assert_whole(&scene, &id, 500);
-    let times = running_saves(&scene);
-    assert!(
-        times.windows(2).skip(1).all(|pair| pair[1] - pair[0] >= Duration::from_millis(550)),
-        "{times:?}"
-    );
-    assert!(times.len() > 5, "and not left behind: {times:?}");
-}
-
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn caller_that_insists_has_his_change_stored_at_once() {
-    let script = |_, options: JobExecutionOptions| async move {
-        let observer = options.observer.unwrap();
-        observer.chunk_complete(ChunkId::new(1.0), &WorkerResult::default()).await;
-        observer.saved().await
-    };
-    let scene = Scene::executed_by(Scripted::new(script));
-    scene.repository.pace.set(Some(PACE));
-    let start = Instant::now();
-    scene.complete(job(2)).await;
-    assert_eq!(start.elapsed(), Duration::ZERO);
+    scene.repository.journals.set(true);
+    scene.repository.overtaken.set(1);
+    let id = scene.complete(job(3)).await;
+    assert_whole(&scene, &id, 3);
     assert_eq!(scene.world.passed("save").len(), 4);
+    assert_eq!(scene.repository.saves.borrow()[2].completed_chunks, Some(1.0));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn event_that_cannot_be_stored_fails_the_job() {
+    let scene = Scene::new();
+    scene.repository.journals.set(true);
+    scene.world.fail("append", 1, &value("disk full"));
+    let id = scene.submit(job(3)).await;
+    scene.until(&id, JobState::Failed).await;
+    let record = scene.repository.record(&id).unwrap();
+    assert_eq!((record.error.as_deref(), logged(&record)), (Some("disk full"), vec!["1".into()]));
+    assert_eq!(scene.adapter.ran(), ["1"], "what is not stored is not reported");
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn many_jobs_at_once_each_have_their_own_record() {
-    for pace in [None, Some(PACE)] {
+    for journals in [false, true] {
         let mut scene = Scene::new();
         scene.options.concurrency = Concurrency::from_number(3.0);
         scene.repository.slow.set(Duration::from_millis(7));
-        scene.repository.pace.set(pace);
+        scene.repository.journals.set(journals);
         scene.adapter.takes.set(Duration::from_millis(5));
         let ids = join_all((0..40).map(|_| scene.submit(job(20)))).await;
         for id in &ids {

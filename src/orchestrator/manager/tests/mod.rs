@@ -50,8 +50,8 @@ fn record(value: &Value) -> JobStatus {
 
 /// The options that a resumed job was submitted with, or the defaults.
 #[expect(clippy::unnecessary_wraps, reason = "what the manager calls")]
-fn same(known: Option<JobExecutionOptions>) -> Result<JobExecutionOptions> {
-    Ok(known.unwrap_or_default())
+fn same(stored: StoredOptions) -> Result<JobExecutionOptions> {
+    Ok(stored.known.unwrap_or_default())
 }
 
 /// The chunks of which there is an entry in the logs, in their order.

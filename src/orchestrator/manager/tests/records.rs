@@ -76,10 +76,10 @@ async fn what_users_add_to_a_record_while_the_job_runs_is_kept() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn record_that_is_gone_at_the_end_is_never_saved() {
-    for pace in [None, Some(Duration::from_millis(100))] {
+    for journals in [false, true] {
         for fails in [false, true] {
             let scene = Scene::new();
-            scene.repository.pace.set(pace);
+            scene.repository.journals.set(journals);
             if fails {
                 scene.world.fail("merge", 1, &value("merge"));
             }
@@ -87,7 +87,7 @@ async fn record_that_is_gone_at_the_end_is_never_saved() {
             scene.repository.lose(&id);
             scene.world.release();
             sleep(HOUR).await;
-            assert_eq!(scene.state(&id), None, "pace {pace:?}, failing {fails}");
+            assert_eq!(scene.state(&id), None, "journals {journals}, failing {fails}");
             assert_eq!(scene.job_lines(), [""; 0]);
         }
     }
@@ -100,7 +100,7 @@ async fn record_that_is_gone_before_the_job_runs_ends_it() {
     let (manager, options) = (scene.manager.clone(), scene.options.clone());
     let submitted = spawn_local(async move { manager.submit_job(job(1), options).await });
     scene.world.until_held().await;
-    let id = scene.repository.saves.borrow()[0].0.id.clone();
+    let id = scene.repository.saves.borrow()[0].id.clone();
     scene.repository.lose(&id);
     scene.world.release();
     assert_eq!(submitted.await.unwrap().unwrap(), id);
@@ -110,15 +110,15 @@ async fn record_that_is_gone_before_the_job_runs_ends_it() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn deleted_job_never_comes_back() {
-    for pace in [None, Some(Duration::from_millis(100))] {
+    for journals in [false, true] {
         for phase in ["save running 0", "chunk 2", "save running 1", "merge", "save completed"] {
             let scene = Scene::new();
-            scene.repository.pace.set(pace);
+            scene.repository.journals.set(journals);
             scene.adapter.takes.set(Duration::from_millis(30));
             scene.repository.slow.set(Duration::from_millis(20));
             scene.world.hold(phase);
             let id = scene.submit(job(5)).await;
-            // With a pace a chunk may be stored together with the next.
+            // A journal is not saved while chunks run.
             scene
                 .world
                 .until(|| {
@@ -141,7 +141,7 @@ async fn deleted_job_never_comes_back() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn deleted_job_does_not_come_back_when_its_repository_recovers() {
     let scene = Scene::new();
-    scene.repository.pace.set(Some(Duration::from_millis(100)));
+    scene.repository.journals.set(true);
     let mine = value("disk full");
     let id = scene.submit_and_hold(job(2), "chunk 2").await;
     // Neither the end nor that it failed can be stored; then the disk has room again.

@@ -16,13 +16,12 @@ async fn paused(scene: Scene, job: JobSpec) -> (Scene, String) {
 /// Keeps the options that a resumed job is given.
 type Known = Rc<RefCell<Vec<Option<String>>>>;
 
-fn noting(
-    known: &Known,
-) -> impl FnOnce(Option<JobExecutionOptions>) -> Result<JobExecutionOptions> {
+fn noting(known: &Known) -> impl FnOnce(StoredOptions) -> Result<JobExecutionOptions> {
     let known = Rc::clone(known);
-    move |options| {
-        known.borrow_mut().push(options.as_ref().map(|options| options.job_dir.clone().unwrap()));
-        same(options)
+    move |stored| {
+        let options = stored.known.as_ref();
+        known.borrow_mut().push(options.map(|options| options.job_dir.clone().unwrap()));
+        same(stored)
     }
 }
 
@@ -40,9 +39,9 @@ async fn paused_job_keeps_what_is_done() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn resumed_job_runs_what_is_left_and_nothing_twice() {
-    for pace in [None, Some(Duration::from_millis(100))] {
+    for journals in [false, true] {
         let scene = Scene::new();
-        scene.repository.pace.set(pace);
+        scene.repository.journals.set(journals);
         let (scene, id) = paused(scene, job(3)).await;
         scene.manager.resume_job(&id, same).await.unwrap();
         scene.until(&id, JobState::Completed).await;
@@ -120,11 +119,10 @@ async fn options_that_are_wrong_leave_the_job_paused_and_its_own_known() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn options_of_a_job_that_is_over_are_forgotten() {
-    for ends in ["cancelled", "deleted", "edited and deleted", "lost and deleted", "resumed"] {
+    for ends in ["deleted", "edited and deleted", "lost and deleted", "resumed"] {
         let (scene, id) = paused(Scene::new(), job(2)).await;
         let record = scene.repository.record(&id).unwrap();
         match ends {
-            "cancelled" => scene.manager.cancel_job(&id).await.unwrap(),
             "resumed" => {
                 scene.manager.resume_job(&id, same).await.unwrap();
                 scene.until(&id, JobState::Completed).await;
@@ -189,6 +187,51 @@ async fn record_that_was_edited_after_the_end_is_resumed() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn failed_and_cancelled_jobs_go_on_where_they_were() {
+    for ends in [JobState::Failed, JobState::Cancelled] {
+        let scene = Scene::new();
+        scene.adapter.takes.set(Duration::from_secs(1));
+        if ends == JobState::Failed {
+            scene.world.fail("chunk 2", 1, &value("no"));
+        }
+        let id = scene.submit(job(3)).await;
+        if ends == JobState::Cancelled {
+            scene.world.until(|| scene.adapter.ran().len() == 2).await;
+            scene.manager.cancel_job(&id).await.unwrap();
+        }
+        scene.until(&id, ends).await;
+        let ended = scene.repository.record(&id).unwrap();
+        assert!(ended.finished_at.is_some() && ended.phase.is_some());
+        let known = Known::default();
+        scene.manager.resume_job(&id, noting(&known)).await.unwrap();
+        assert_eq!(*known.borrow(), [Some("/jobs/1".to_owned())]);
+        let running = scene.repository.record(&id).unwrap();
+        assert_eq!((running.error, running.finished_at), (None, None));
+        scene.until(&id, JobState::Completed).await;
+        assert_eq!(scene.adapter.ran(), ["1", "2", "2", "3"]);
+        let record = scene.repository.record(&id).unwrap();
+        assert_eq!((record.error, record.phase, record.started_at), (None, None, ended.started_at));
+        assert_eq!(logged(&scene.repository.record(&id).unwrap()), ["1", "2", "3"]);
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn options_of_the_oldest_of_many_failed_jobs_are_forgotten() {
+    let mut scene = Scene::new();
+    scene.world.fail("chunk", usize::MAX, &value("no"));
+    let first = scene.submit(job(1)).await;
+    scene.until(&first, JobState::Failed).await;
+    for _ in 0..MOST_RESUMABLE {
+        scene.options.failure = crate::orchestrator::FailureSlot::default();
+        let id = scene.submit(job(1)).await;
+        scene.until(&id, JobState::Failed).await;
+    }
+    let known = Known::default();
+    scene.manager.resume_job(&first, noting(&known)).await.unwrap();
+    assert_eq!(*known.borrow(), [None]);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn thin_record_is_resumed() {
     let scene = Scene::new();
     let spec = json!({ "chunks": [{ "id": 1, "command": "render" }] });
@@ -208,8 +251,8 @@ async fn record_without_a_job_fails_when_it_is_resumed() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn jobs_that_are_not_paused_are_not_resumed() {
-    for state in ["pending", "running", "completed", "failed", "cancelled", "odd"] {
+async fn jobs_that_run_or_are_done_are_not_resumed() {
+    for state in ["pending", "running", "completed", "odd"] {
         let scene = Scene::new();
         scene.repository.put(&record(&json!({ "id": "a", "state": state })));
         scene.manager.resume_job("a", same).await.unwrap();

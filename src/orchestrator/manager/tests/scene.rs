@@ -4,31 +4,50 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
     fmt,
+    ops::Deref,
 };
 
 use super::*;
 use crate::{
     adapters::{LocalWorkerAdapter, WorkerAdapter},
     console::testing::Recorder,
-    model::WorkerJob,
+    model::{JobEvent, WorkerJob},
     orchestrator::JobExecutor,
     process,
-    repository::InMemoryJobRepository,
+    repository::{Appended, InMemoryJobRepository, Journal},
 };
 
-/// A repository in memory that may be slow.
+/// A repository in memory that may be slow, and may have journals.
 #[derive(Debug)]
 pub(super) struct Repository {
-    world: Rc<World>,
-    pub(super) records: InMemoryJobRepository,
-    /// All that was asked to be saved, with the time.
-    pub(super) saves: RefCell<Vec<(JobStatus, Instant)>>,
-    saving: RefCell<HashSet<String>>,
-    pub(super) slow: Cell<Duration>,
-    pub(super) pace: Cell<Option<Duration>>,
+    books: Rc<Books>,
+    pub(super) journals: Cell<bool>,
 }
 
-impl Repository {
+impl Deref for Repository {
+    type Target = Books;
+
+    fn deref(&self) -> &Books {
+        &self.books
+    }
+}
+
+/// What a repository has.
+#[derive(Debug)]
+pub(super) struct Books {
+    world: Rc<World>,
+    pub(super) records: InMemoryJobRepository,
+    /// All that was asked to be saved.
+    pub(super) saves: RefCell<Vec<JobStatus>>,
+    /// How many events were appended.
+    pub(super) appended: Cell<usize>,
+    /// How many times the next events find nothing to be put on.
+    pub(super) overtaken: Cell<usize>,
+    saving: RefCell<HashSet<String>>,
+    pub(super) slow: Cell<Duration>,
+}
+
+impl Books {
     /// The record of a job, as it is stored.
     pub(super) fn record(&self, id: &str) -> Option<JobStatus> {
         self.records.get(id).now_or_never().unwrap().unwrap()
@@ -45,7 +64,7 @@ impl Repository {
     }
 
     async fn store(&self, job: &JobStatus) -> Result<()> {
-        self.saves.borrow_mut().push((job.clone(), Instant::now()));
+        self.saves.borrow_mut().push(job.clone());
         let state = job.state.map_or("?", JobState::as_str);
         let point = format!("save {state} {}", job.completed_chunks.unwrap_or_default());
         self.world.pass(point).await?;
@@ -56,19 +75,56 @@ impl Repository {
         self.world.stirred.notify_waiters();
         Ok(())
     }
+
+    async fn put_down(&self, id: &str, events: Vec<JobEvent>) -> Result<Appended> {
+        self.world.pass(format!("append {}", events.len())).await?;
+        if !self.slow.get().is_zero() {
+            sleep(self.slow.get()).await;
+        }
+        if self.overtaken.get() > 0 {
+            self.overtaken.set(self.overtaken.get() - 1);
+            return Ok(Appended::NotHere);
+        }
+        let Some(mut record) = self.record(id) else { return Ok(Appended::Deleted) };
+        self.appended.set(self.appended.get() + events.len());
+        for event in events {
+            event.apply(&mut record);
+        }
+        self.put(&record);
+        self.world.stirred.notify_waiters();
+        Ok(Appended::Stored)
+    }
+
+    /// One at a time.
+    async fn alone<T>(&self, id: &str, work: impl Future<Output = T>) -> T {
+        if !self.saving.borrow_mut().insert(id.to_owned()) {
+            self.world.overlapped.set(true);
+        }
+        let done = work.await;
+        self.saving.borrow_mut().remove(id);
+        done
+    }
+}
+
+#[derive(Debug)]
+struct Scribe {
+    books: Rc<Books>,
+    id: String,
+}
+
+impl Journal for Scribe {
+    fn save<'a>(&'a self, job: &'a JobStatus) -> LocalBoxFuture<'a, Result<()>> {
+        self.books.alone(&self.id, self.books.store(job)).boxed_local()
+    }
+
+    fn append(&self, events: Vec<JobEvent>) -> LocalBoxFuture<'_, Result<Appended>> {
+        self.books.alone(&self.id, self.books.put_down(&self.id, events)).boxed_local()
+    }
 }
 
 impl JobRepository for Repository {
     fn save<'a>(&'a self, job: &'a JobStatus) -> LocalBoxFuture<'a, Result<()>> {
-        async move {
-            if !self.saving.borrow_mut().insert(job.id.clone()) {
-                self.world.overlapped.set(true);
-            }
-            let stored = self.store(job).await;
-            self.saving.borrow_mut().remove(&job.id);
-            stored
-        }
-        .boxed_local()
+        self.alone(&job.id, self.store(job)).boxed_local()
     }
 
     fn get<'a>(&'a self, id: &'a str) -> LocalBoxFuture<'a, Result<Option<JobStatus>>> {
@@ -91,8 +147,9 @@ impl JobRepository for Repository {
         .boxed_local()
     }
 
-    fn pace(&self) -> Option<Duration> {
-        self.pace.get()
+    fn journal(&self, id: &str) -> Option<Box<dyn Journal>> {
+        let scribe = || Scribe { books: Rc::clone(&self.books), id: id.to_owned() };
+        self.journals.get().then(|| Box::new(scribe()) as _)
     }
 }
 
@@ -264,14 +321,16 @@ impl Scene {
         // Processes do not know of paused time.
         let patience = local.as_ref().map(|_| Duration::from_secs(30));
         let world = Rc::new(World::with(patience));
-        let repository = Rc::new(Repository {
+        let books = Rc::new(Books {
             world: Rc::clone(&world),
             records: InMemoryJobRepository::default(),
             saves: RefCell::default(),
+            appended: Cell::default(),
+            overtaken: Cell::default(),
             saving: RefCell::default(),
             slow: Cell::default(),
-            pace: Cell::default(),
         });
+        let repository = Rc::new(Repository { books, journals: Cell::default() });
         let adapter = Rc::new(Adapter {
             world: Rc::clone(&world),
             takes: Cell::default(),
@@ -290,6 +349,7 @@ impl Scene {
             storage,
             Rc::clone(&console) as _,
             Rc::new(Spawner),
+            JobManagerOptions::default(),
         );
         let options =
             JobExecutionOptions { job_dir: Some("/jobs/1".to_owned()), ..Default::default() };
@@ -306,6 +366,7 @@ impl Scene {
             None,
             Rc::clone(&self.console) as _,
             Rc::new(Spawner),
+            JobManagerOptions::default(),
         )
     }
 

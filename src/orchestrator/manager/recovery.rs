@@ -1,0 +1,55 @@
+//! Going on with jobs whose manager has died.
+
+use futures_util::future::join_all;
+
+use super::{JobManager, StoredOptions};
+use crate::{
+    Result,
+    model::{JobState, JobStatus},
+    orchestrator::JobExecutionOptions,
+};
+
+/// The states of jobs that somebody runs, or did when he died.
+const INTERRUPTED: &[JobState] = &[JobState::Pending, JobState::Running];
+
+impl JobManager {
+    /// Goes on with all jobs that are pending or running in their records, but that no manager has which is alive. What a
+    /// dead one has left running is ended first. Gives the ids of the jobs that go on here. A job for which
+    /// `options` fails is left as it is, which is printed.
+    ///
+    /// # Errors
+    /// When the repository fails, or the manager is closed.
+    pub async fn recover(
+        &self,
+        options: impl Fn(&JobStatus, StoredOptions) -> Result<JobExecutionOptions>,
+    ) -> Result<Vec<String>> {
+        let shared = &self.0;
+        let _open = shared.opened().await?;
+        let dead = match shared.repository.managers() {
+            Some(managers) => managers.dead().await?,
+            None => Vec::new(),
+        };
+        let remains = dead.iter().filter_map(|dead| dead.marks.as_deref());
+        join_all(remains.map(|marks| shared.supervisor.end_remains(marks))).await;
+        let mut recovered = Vec::new();
+        for status in shared.repository.list().await? {
+            let is_interrupted = status.state.is_some_and(|state| INTERRUPTED.contains(&state));
+            if !is_interrupted || status.id.is_empty() {
+                continue;
+            }
+            let id = &status.id;
+            let _control = shared.controls.acquire(id).await;
+            match shared.go_on(id, INTERRUPTED, |stored| options(&status, stored)).await {
+                Ok(true) => recovered.push(id.clone()),
+                Ok(false) => {}
+                Err(error) => {
+                    shared.console.failure(&format!("Job {id} was not recovered:"), &error);
+                }
+            }
+        }
+        if let Some(managers) = shared.repository.managers() {
+            managers.forget(dead).await?;
+        }
+        Ok(recovered)
+    }
+}

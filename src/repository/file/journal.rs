@@ -1,0 +1,320 @@
+//! What happened in a running job since its record was last written: one line per event, appended and synced.
+//!
+//! `<id>.journal` beside `<id>.json`. Each line is eight hexadecimal digits, a blank and a JSON object. The digits are the
+//! CRC-32 of the object, carried on from the line before: a line that was cut off, changed, or left over from another
+//! journal ends what counts. The first object is `{"journal":1,"record":"<length>-<CRC-32>"}` and names the record it
+//! continues; a journal that does not fit its record was left by a crash, or overtaken by a save, and does not count.
+
+use std::{
+    cell::RefCell,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use crc32fast::Hasher;
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use super::super::{
+    Appended, Error, Journal,
+    atomic::{self, Durability},
+    keyed_lock::KeyedLock,
+};
+use crate::{
+    Result,
+    error::SystemError,
+    model::{JobEvent, JobStatus},
+    task,
+};
+
+/// A journal smaller than this is never folded into its record while the job runs.
+const SMALLEST_LIMIT: u64 = 256 * 1024;
+
+/// The journal of the record at `record`.
+pub(super) fn journal_path(record: &Path) -> PathBuf {
+    record.with_extension("journal")
+}
+
+/// A record with what its journal adds.
+pub(super) fn fold(record: Vec<u8>, journal: Option<&[u8]>) -> Vec<u8> {
+    let Some(events) = journal.and_then(|journal| events(journal, &Identity::of(&record))) else {
+        return record;
+    };
+    let Ok(mut status) = JobStatus::parse(&String::from_utf8_lossy(&record)) else {
+        return record;
+    };
+    for event in events {
+        event.apply(&mut status);
+    }
+    status.document().map_or(record, |document| document.json().into_bytes())
+}
+
+/// The events of a journal that continues `record`; `None` when it does not, or holds none.
+fn events(journal: &[u8], record: &Identity) -> Option<Vec<JobEvent>> {
+    let mut chain = Chain::default();
+    let mut lines =
+        journal.split_inclusive(|byte| *byte == b'\n').map_while(|line| chain.read(line));
+    if lines.next()? != record.header() {
+        return None;
+    }
+    let events: Vec<JobEvent> = lines.map_while(JobEvent::parse).collect();
+    (!events.is_empty()).then_some(events)
+}
+
+/// What tells a record from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    length: u64,
+    checksum: u32,
+}
+
+impl Identity {
+    fn of(record: &[u8]) -> Self {
+        Self { length: record.len() as u64, checksum: crc32fast::hash(record) }
+    }
+
+    fn header(self) -> String {
+        format!(r#"{{"journal":1,"record":"{}-{:08x}"}}"#, self.length, self.checksum)
+    }
+}
+
+/// The checksum of everything up to some line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chain(u32);
+
+impl Chain {
+    fn extend(self, text: &[u8]) -> Self {
+        let mut hasher = Hasher::new_with_initial(self.0);
+        hasher.update(text);
+        Self(hasher.finalize())
+    }
+
+    fn write(&mut self, text: &str, out: &mut Vec<u8>) {
+        *self = self.extend(text.as_bytes());
+        out.extend_from_slice(format!("{:08x} {text}\n", self.0).as_bytes());
+    }
+
+    /// The text of a line, if it is whole and the next one.
+    fn read<'a>(&mut self, line: &'a [u8]) -> Option<&'a str> {
+        let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+        let (sum, text) = line.split_once(' ')?;
+        let next = self.extend(text.as_bytes());
+        (sum == format!("{:08x}", next.0)).then_some(())?;
+        *self = next;
+        Some(text)
+    }
+}
+
+/// The journal of one running job.
+#[derive(Debug)]
+pub(super) struct FileJournal {
+    pub(super) id: String,
+    pub(super) record: PathBuf,
+    pub(super) durability: Durability,
+    pub(super) writers: Rc<KeyedLock>,
+    /// `None` where the record was not written by us, or something went wrong since: then it has to be written again.
+    state: RefCell<Option<State>>,
+}
+
+/// Where a journal is.
+#[derive(Debug)]
+struct State {
+    record: WrittenRecord,
+    file: Option<File>,
+    chain: Chain,
+    size: u64,
+}
+
+impl FileJournal {
+    pub(super) fn new(
+        id: &str,
+        record: PathBuf,
+        durability: Durability,
+        writers: Rc<KeyedLock>,
+    ) -> Self {
+        Self { id: id.to_owned(), record, durability, writers, state: RefCell::default() }
+    }
+}
+
+impl Journal for FileJournal {
+    fn save<'a>(&'a self, job: &'a JobStatus) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            self.state.take();
+            let document = job.document()?;
+            let (path, durability) = (self.record.clone(), self.durability);
+            let _writer = self.writers.acquire(&self.id).await;
+            let written =
+                task::blocking(move || save(&path, durability, |out| document.write_to(out)));
+            let record = written.await?;
+            let state = State { record, file: None, chain: Chain::default(), size: 0 };
+            *self.state.borrow_mut() = Some(state);
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    fn append(&self, events: Vec<JobEvent>) -> LocalBoxFuture<'_, Result<Appended>> {
+        async move {
+            // Taken out: what goes wrong, or is left in the middle, leaves nothing to go on from.
+            let Some(mut state) = self.state.take() else { return Ok(Appended::NotHere) };
+            let (path, durability) = (self.record.clone(), self.durability);
+            let _writer = self.writers.acquire(&self.id).await;
+            let (appended, state) = task::blocking(move || {
+                let appended = state.append(&path, durability, &events)?;
+                Ok::<_, Error>((appended, state))
+            })
+            .await?;
+            if appended == Appended::Stored {
+                *self.state.borrow_mut() = Some(state);
+            }
+            Ok(appended)
+        }
+        .boxed_local()
+    }
+}
+
+impl State {
+    fn append(
+        &mut self,
+        record: &Path,
+        durability: Durability,
+        events: &[JobEvent],
+    ) -> Result<Appended, Error> {
+        let path = journal_path(record);
+        let failed = |syscall| {
+            let path = &path;
+            move |source| Error::System(SystemError::new(source, syscall, path))
+        };
+        match self.record.is_at(record) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Appended::NotHere),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Appended::Deleted),
+            Err(error) => return Err(Error::System(SystemError::new(error, "stat", record))),
+        }
+        if self.size > SMALLEST_LIMIT.max(self.record.identity.length) {
+            return Ok(Appended::NotHere);
+        }
+        let (mut chain, mut lines) = (self.chain, Vec::new());
+        if self.file.is_none() {
+            chain.write(&self.record.identity.header(), &mut lines);
+        }
+        for event in events {
+            chain.write(&event.json(), &mut lines);
+        }
+        let is_new = self.file.is_none();
+        if is_new {
+            self.file = Some(create(&path, record).map_err(failed("open"))?);
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&lines).map_err(failed("write"))?;
+            if durability == Durability::Synced {
+                file.sync_data().map_err(failed("fsync"))?;
+            }
+        }
+        if is_new && durability == Durability::Synced {
+            atomic::sync_folder(&path).map_err(failed("fsync"))?;
+        }
+        self.chain = chain;
+        self.size += lines.len() as u64;
+        Ok(Appended::Stored)
+    }
+}
+
+/// Makes an empty journal that those may read who may read the record.
+fn create(journal: &Path, record: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(journal)?;
+    file.set_permissions(std::fs::metadata(record)?.permissions())?;
+    Ok(file)
+}
+
+/// Writes a record, which makes its journal void, and removes that.
+pub(super) fn save(
+    record: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<WrittenRecord, Error> {
+    let mut identity = None;
+    let file = atomic::replace(record, durability, |out| {
+        let mut summed = Summed { out, hasher: Hasher::new(), length: 0 };
+        write(&mut summed)?;
+        let checksum = summed.hasher.finalize();
+        identity = Some(Identity { length: summed.length, checksum });
+        Ok(())
+    })
+    .map_err(Error::System)?;
+    remove(record)?;
+    let identity = identity.expect("a file that was replaced was written");
+    let written = WrittenRecord::new(identity, file);
+    written.map_err(|source| Error::System(SystemError::new(source, "stat", record)))
+}
+
+/// Removes the journal of a record, if it has one.
+pub(super) fn remove(record: &Path) -> Result<(), Error> {
+    let path = journal_path(record);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::System(SystemError::new(error, "unlink", path)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Passes a text on and adds it up.
+struct Summed<'a> {
+    out: &'a mut dyn Write,
+    hasher: Hasher,
+    length: u64,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(text)?;
+        self.hasher.update(&text[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A record as we wrote it.
+#[derive(Debug)]
+pub(super) struct WrittenRecord {
+    identity: Identity,
+    /// Open, so that the number of its inode is given to no other file.
+    file: File,
+    modified: std::time::SystemTime,
+}
+
+impl WrittenRecord {
+    fn new(identity: Identity, file: File) -> io::Result<Self> {
+        let modified = file.metadata()?.modified()?;
+        Ok(Self { identity, file, modified })
+    }
+
+    /// Whether it is still what its name means. Somebody may have saved another one, or written into it.
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let now = std::fs::metadata(path)?;
+        Ok(now.len() == self.identity.length
+            && now.modified()? == self.modified
+            && is_same(&self.file.metadata()?, &now))
+    }
+}
+
+#[cfg(unix)]
+fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
+    true
+}

@@ -1,0 +1,371 @@
+//! Which manager has which job of a folder.
+//!
+//! A manager that runs jobs holds a lock on a file of its own, `.manager-<uuid>`, whose uuid stands in the records of its
+//! jobs. The system gives the lock up when the process dies, whichever way: that is how others know, also those in another
+//! container or PID namespace, where ids of processes mean nothing. What they ask of it they append to
+//! `.manager-<uuid>.asked`, one line each.
+
+use std::{
+    cell::Cell,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        DeadManager, Error, Managers, Membership, Request, Stop,
+        atomic::{self, Durability, Replacement},
+    },
+    FileJobRepository, journal, read, view,
+};
+use crate::{
+    Result,
+    error::SystemError,
+    model::{Fields, JobState, JobStatus, json},
+    task,
+};
+
+/// What the names of the managers' files begin with.
+const PREFIX: &str = ".manager-";
+/// What the names of the files with requests end with.
+const ASKED: &str = "asked";
+
+impl Managers for FileJobRepository {
+    fn join(&self, marks: &str) -> LocalBoxFuture<'_, Result<Option<Box<dyn Membership>>>> {
+        let (folder, marks) = (Arc::clone(&self.folder), marks.to_owned());
+        async move {
+            let member = task::blocking(move || Member::join(&folder, &marks)).await?;
+            Ok(member.map(|member| Box::new(member) as Box<dyn Membership>))
+        }
+        .boxed_local()
+    }
+
+    fn is_alive<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<bool>> {
+        let path = path_of(&self.folder, name);
+        async move {
+            let Some(path) = path else { return Ok(false) };
+            Ok(task::blocking(move || is_alive(&path)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a str,
+        states: &'static [JobState],
+        name: &'a str,
+    ) -> LocalBoxFuture<'a, Result<bool>> {
+        async move {
+            let (path, folder) = (self.path(id)?, Arc::clone(&self.folder));
+            let (name, durability) = (name.to_owned(), self.durability);
+            let _writer = self.writers.acquire(id).await;
+            Ok(task::blocking(move || claim(&path, &folder, states, name, durability)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn ask<'a>(&'a self, name: &'a str, request: Request) -> LocalBoxFuture<'a, Result<()>> {
+        let path = path_of(&self.folder, name);
+        async move {
+            let Some(path) = path else { return Ok(()) };
+            Ok(task::blocking(move || ask(&path.with_extension(ASKED), &request)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn dead(&self) -> LocalBoxFuture<'_, Result<Vec<DeadManager>>> {
+        let folder = Arc::clone(&self.folder);
+        async move { Ok(task::blocking(move || dead(&folder)).await?) }.boxed_local()
+    }
+
+    fn forget(&self, dead: Vec<DeadManager>) -> LocalBoxFuture<'_, Result<()>> {
+        let folder = Arc::clone(&self.folder);
+        async move {
+            task::blocking(move || {
+                let paths = dead.iter().filter_map(|dead| path_of(&folder, &dead.name));
+                paths.for_each(|path| remove(&path));
+            })
+            .await;
+            Ok(())
+        }
+        .boxed_local()
+    }
+}
+
+/// The file of a manager. Names are read from records, which anybody may have written.
+fn path_of(folder: &Path, name: &str) -> Option<PathBuf> {
+    let name = Uuid::try_parse(name).ok()?.hyphenated();
+    Some(folder.join(format!("{PREFIX}{name}")))
+}
+
+fn failed<'a>(syscall: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::System(SystemError::new(source, syscall, path))
+}
+
+fn is_missing<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn is_alive(path: &Path) -> Result<bool, Error> {
+    let file = File::open(path);
+    if is_missing(&file) {
+        return Ok(false);
+    }
+    match file.map_err(failed("open", path))?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(failed("flock", path)(error)),
+    }
+}
+
+fn claim(
+    path: &Path,
+    folder: &Path,
+    states: &[JobState],
+    name: String,
+    durability: Durability,
+) -> Result<bool, Error> {
+    let record = Replacement::begin(path).map_err(Error::System)?;
+    let Some(text) = read(path)? else { return Ok(false) };
+    let mut status: JobStatus = view(&text)?.into_status();
+    if !status.state.is_some_and(|state| states.contains(&state)) {
+        return Ok(false);
+    }
+    let other = status.manager.as_deref().filter(|other| *other != name);
+    if let Some(other) = other.and_then(|other| path_of(folder, other))
+        && is_alive(&other)?
+    {
+        return Ok(false);
+    }
+    status.manager = Some(name);
+    let document = status.document().expect("what was read from JSON can be written as JSON");
+    record.commit(durability, |out| document.write_to(out)).map_err(Error::System)?;
+    journal::remove(path)?;
+    Ok(true)
+}
+
+fn ask(path: &Path, request: &Request) -> Result<(), Error> {
+    let line = format!("{} {}\n", request.stop.as_str(), json::string(&request.id));
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.map_err(failed("open", path))
+}
+
+fn dead(folder: &Path) -> Result<Vec<DeadManager>, Error> {
+    let entries = std::fs::read_dir(folder);
+    if is_missing(&entries) {
+        return Ok(Vec::new());
+    }
+    let mut dead = Vec::new();
+    for entry in entries.map_err(failed("scandir", folder))? {
+        let entry = entry.map_err(failed("scandir", folder))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        let Some(path) = path_of(folder, name) else { continue };
+        if !is_alive(&path)? {
+            // Gone meanwhile, or cut off: then nothing is known of its attempts.
+            let identity = std::fs::read_to_string(&path).unwrap_or_default();
+            let marks = Fields::parse(&identity).ok().and_then(|fields| fields.read("attempts"));
+            dead.push(DeadManager { name: name.to_owned(), marks });
+        }
+    }
+    Ok(dead)
+}
+
+/// Removes what a manager has left. Best effort: it is found again.
+fn remove(path: &Path) {
+    drop(std::fs::remove_file(path.with_extension(ASKED)));
+    drop(std::fs::remove_file(path));
+}
+
+/// A manager that is known.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    path: PathBuf,
+    /// Locked as long as this lives.
+    file: Arc<Mutex<Option<File>>>,
+    /// How much of what was asked has been read.
+    heard: Cell<usize>,
+}
+
+impl Member {
+    fn join(folder: &Path, marks: &str) -> Result<Option<Self>, Error> {
+        std::fs::create_dir_all(folder).map_err(failed("mkdir", folder))?;
+        loop {
+            let name = Uuid::new_v4().to_string();
+            let path = folder.join(format!("{PREFIX}{name}"));
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let mut file = file.map_err(failed("open", &path))?;
+            if file.lock().is_err() {
+                // A file system without locks.
+                remove(&path);
+                return Ok(None);
+            }
+            let identity = format!(
+                "{{\"pid\":{},\"attempts\":{}}}\n",
+                std::process::id(),
+                json::string(marks)
+            );
+            // For people, and for who cleans up; on a full disk it is missing.
+            drop(file.write_all(identity.as_bytes()));
+            let opened = file.metadata().map_err(failed("stat", &path))?;
+            // Somebody may have taken it for a dead one's before it was locked.
+            if atomic::names(&path, &opened).map_err(failed("stat", &path))? {
+                let file = Arc::new(Mutex::new(Some(file)));
+                return Ok(Some(Self { name, path, file, heard: Cell::new(0) }));
+            }
+        }
+    }
+
+    fn read_asked(&self) -> io::Result<Vec<Request>> {
+        let text = std::fs::read_to_string(self.path.with_extension(ASKED));
+        if is_missing(&text) {
+            return Ok(Vec::new());
+        }
+        let (text, heard) = (text?, self.heard.get());
+        let text = text.get(heard..).unwrap_or_default();
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        self.heard.set(heard + whole);
+        let request = |line: &str| {
+            let (stop, id) = line.split_once(' ')?;
+            let (stop, id) = (Stop::from_name(stop)?, serde_json::from_str(id).ok()?);
+            Some(Request { id, stop })
+        };
+        Ok(text[..whole].lines().filter_map(request).collect())
+    }
+}
+
+impl Membership for Member {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn asked(&self) -> Vec<Request> {
+        // What cannot be read now is read the next time.
+        self.read_asked().unwrap_or_default()
+    }
+
+    fn release(&self) -> Box<dyn FnOnce()> {
+        let file = Arc::downgrade(&self.file);
+        Box::new(move || {
+            // Its name stays, so that somebody waits for the processes that are still being ended.
+            file.upgrade().inspect(|file| drop(unlock(file)));
+        })
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if unlock(&self.file).is_some() {
+            remove(&self.path);
+        }
+    }
+}
+
+/// Takes out the file, with which the lock goes.
+fn unlock(file: &Mutex<Option<File>>) -> Option<File> {
+    file.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::FileJobRepositoryOptions;
+
+    const CLAIMED: &[JobState] = &[JobState::Running];
+
+    fn repository(folder: &Path) -> FileJobRepository {
+        FileJobRepository::new(folder, FileJobRepositoryOptions::default())
+    }
+
+    async fn join(repository: &FileJobRepository) -> Box<dyn Membership> {
+        repository.join("marks").await.unwrap().unwrap()
+    }
+
+    fn files(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn manager_is_alive_until_it_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(&folder.path().join("new"));
+        let member = join(&repository).await;
+        assert!(repository.is_alive(member.name()).await.unwrap());
+        assert_eq!(repository.dead().await.unwrap(), []);
+        let name = member.name().to_owned();
+        drop(member);
+        assert!(!repository.is_alive(&name).await.unwrap());
+        assert!(!repository.is_alive("../../etc/passwd").await.unwrap());
+        assert_eq!(files(&folder.path().join("new")), 0);
+    }
+
+    #[tokio::test]
+    async fn dead_managers_are_found_and_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let member = join(&repository).await;
+        let name = member.name().to_owned();
+        // As after a kill: the lock goes, the file stays.
+        std::fs::rename(folder.path().join(format!("{PREFIX}{name}")), folder.path().join("kept"))
+            .unwrap();
+        drop(member);
+        std::fs::write(folder.path().join(format!("{PREFIX}{name}")), r#"{"attempts":"abc"}"#)
+            .unwrap();
+        let dead = repository.dead().await.unwrap();
+        assert_eq!(dead, [DeadManager { name, marks: Some("abc".into()) }]);
+        repository.forget(dead).await.unwrap();
+        assert_eq!(repository.dead().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn one_of_several_gets_a_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let save = async |record: &str| {
+            repository.save_json("a", record.as_bytes().to_vec()).await.unwrap();
+        };
+        let managers = [join(&repository).await, join(&repository).await];
+        save(r#"{"id":"a","state":"running","odd":1}"#).await;
+        let claims = managers.iter().map(|manager| repository.claim("a", CLAIMED, manager.name()));
+        let got = futures_util::future::join_all(claims).await;
+        let got: Vec<bool> = got.into_iter().map(Result::unwrap).collect();
+        assert_eq!(got.iter().filter(|got| **got).count(), 1, "{got:?}");
+        let [winner, loser] = if got[0] {
+            managers
+        } else {
+            let [first, second] = managers;
+            [second, first]
+        };
+        assert!(repository.claim("a", CLAIMED, winner.name()).await.unwrap(), "it has it already");
+        drop(winner);
+        assert!(repository.claim("a", CLAIMED, loser.name()).await.unwrap(), "its owner is gone");
+        assert!(!repository.claim("b", CLAIMED, loser.name()).await.unwrap(), "there is none");
+        save(r#"{"id":"a","state":"completed"}"#).await;
+        assert!(!repository.claim("a", CLAIMED, loser.name()).await.unwrap(), "it is over");
+    }
+
+    #[tokio::test]
+    async fn requests_are_heard_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let member = join(&repository).await;
+        assert_eq!(member.asked(), []);
+        let request = |id: &str, stop| Request { id: id.into(), stop };
+        let asked = [request("a b\n", Stop::Pause), request("c", Stop::Cancel)];
+        for request in &asked {
+            repository.ask(member.name(), request.clone()).await.unwrap();
+        }
+        assert_eq!(member.asked(), asked);
+        repository.ask(member.name(), asked[0].clone()).await.unwrap();
+        assert_eq!(member.asked(), [asked[0].clone()]);
+        drop(member);
+        assert_eq!(files(folder.path()), 0);
+    }
+}
