@@ -1,9 +1,8 @@
 //! What happened in a running job since its record was last written: one line per event, appended and synced.
 //!
-//! `<id>.journal` beside `<id>.json`. Each line is eight hexadecimal digits, a blank and a JSON object. The digits are the
-//! CRC-32 of the object, carried on from the line before: a line that was cut off, changed, or left over from another
-//! journal ends what counts. The first object is `{"journal":1,"record":"<length>-<CRC-32>"}` and names the record it
-//! continues; a journal that does not fit its record was left by a crash, or overtaken by a save, and does not count.
+//! `<id>.journal` beside `<id>.json`, in the format of [`format`].
+
+mod format;
 
 use std::{
     cell::RefCell,
@@ -16,6 +15,8 @@ use std::{
 use crc32fast::Hasher;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
+pub(super) use self::format::fold;
+use self::format::{Chain, Identity};
 use super::super::{
     Appended, Error, Journal,
     atomic::{self, Durability},
@@ -34,76 +35,6 @@ const SMALLEST_LIMIT: u64 = 256 * 1024;
 /// The journal of the record at `record`.
 pub(super) fn journal_path(record: &Path) -> PathBuf {
     record.with_extension("journal")
-}
-
-/// A record with what its journal adds.
-pub(super) fn fold(record: Vec<u8>, journal: Option<&[u8]>) -> Vec<u8> {
-    let Some(events) = journal.and_then(|journal| events(journal, &Identity::of(&record))) else {
-        return record;
-    };
-    let Ok(mut status) = JobStatus::parse(&String::from_utf8_lossy(&record)) else {
-        return record;
-    };
-    for event in events {
-        event.apply(&mut status);
-    }
-    status.document().map_or(record, |document| document.json().into_bytes())
-}
-
-/// The events of a journal that continues `record`; `None` when it does not, or holds none.
-fn events(journal: &[u8], record: &Identity) -> Option<Vec<JobEvent>> {
-    let mut chain = Chain::default();
-    let mut lines =
-        journal.split_inclusive(|byte| *byte == b'\n').map_while(|line| chain.read(line));
-    if lines.next()? != record.header() {
-        return None;
-    }
-    let events: Vec<JobEvent> = lines.map_while(JobEvent::parse).collect();
-    (!events.is_empty()).then_some(events)
-}
-
-/// What tells a record from all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    length: u64,
-    checksum: u32,
-}
-
-impl Identity {
-    fn of(record: &[u8]) -> Self {
-        Self { length: record.len() as u64, checksum: crc32fast::hash(record) }
-    }
-
-    fn header(self) -> String {
-        format!(r#"{{"journal":1,"record":"{}-{:08x}"}}"#, self.length, self.checksum)
-    }
-}
-
-/// The checksum of everything up to some line.
-#[derive(Clone, Copy, Debug, Default)]
-struct Chain(u32);
-
-impl Chain {
-    fn extend(self, text: &[u8]) -> Self {
-        let mut hasher = Hasher::new_with_initial(self.0);
-        hasher.update(text);
-        Self(hasher.finalize())
-    }
-
-    fn write(&mut self, text: &str, out: &mut Vec<u8>) {
-        *self = self.extend(text.as_bytes());
-        out.extend_from_slice(format!("{:08x} {text}\n", self.0).as_bytes());
-    }
-
-    /// The text of a line, if it is whole and the next one.
-    fn read<'a>(&mut self, line: &'a [u8]) -> Option<&'a str> {
-        let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
-        let (sum, text) = line.split_once(' ')?;
-        let next = self.extend(text.as_bytes());
-        (sum == format!("{:08x}", next.0)).then_some(())?;
-        *self = next;
-        Some(text)
-    }
 }
 
 /// The journal of one running job.
@@ -318,3 +249,6 @@ fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
 fn is_same(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests;
