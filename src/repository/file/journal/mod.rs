@@ -10,6 +10,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     rc::Rc,
+    time::{Duration, Instant},
 };
 
 use crc32fast::Hasher;
@@ -29,8 +30,13 @@ use crate::{
     task,
 };
 
-/// A journal smaller than this is never folded into its record while the job runs.
+/// A journal smaller than this need not be folded into its record for its size.
 const SMALLEST_LIMIT: u64 = 256 * 1024;
+/// How old a record may be that others read without its journal, as the original package does.
+const OLDEST_RECORD: Duration = Duration::from_secs(5);
+/// Whole records may take one part in so many of the time, however large they grow: writing then costs time in proportion
+/// to how long the job runs, not to the square of its chunks.
+const WRITING_SHARE: u32 = 20;
 
 /// The journal of the record at `record`.
 pub(super) fn journal_path(record: &Path) -> PathBuf {
@@ -55,6 +61,8 @@ struct State {
     file: Option<File>,
     chain: Chain,
     size: u64,
+    /// When the record was written, and how long that took.
+    written: (Instant, Duration),
 }
 
 impl FileJournal {
@@ -75,10 +83,12 @@ impl Journal for FileJournal {
             let document = job.document()?;
             let (path, durability) = (self.record.clone(), self.durability);
             let _writer = self.writers.acquire(&self.id).await;
+            let started = Instant::now();
             let written =
                 task::blocking(move || save(&path, durability, |out| document.write_to(out)));
             let record = written.await?;
-            let state = State { record, file: None, chain: Chain::default(), size: 0 };
+            let written = (Instant::now(), started.elapsed());
+            let state = State { record, file: None, chain: Chain::default(), size: 0, written };
             *self.state.borrow_mut() = Some(state);
             Ok(())
         }
@@ -123,7 +133,10 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Appended::Deleted),
             Err(error) => return Err(Error::System(SystemError::new(error, "stat", record))),
         }
-        if self.size > SMALLEST_LIMIT.max(self.record.identity.length) {
+        let (written, took) = self.written;
+        if self.size > SMALLEST_LIMIT.max(self.record.identity.length)
+            || written.elapsed() > OLDEST_RECORD.max(took * WRITING_SHARE)
+        {
             return Ok(Appended::NotHere);
         }
         let (mut chain, mut lines) = (self.chain, Vec::new());
