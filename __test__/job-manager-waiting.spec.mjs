@@ -210,23 +210,10 @@ describe('records', () => {
     const repository = { save: async (job) => void saved.push(structuredClone(job)), get: async () => saved.at(-1) }
     const manager = managed(adapterOf(), {}, repository)
     await manager.waitForJob(await manager.submitJob(spec(2), { retries: 3 }))
-    expect(Object.keys(saved[0])).toEqual([
-      ...[
-        'id',
-        'spec',
-        'state',
-        'progress',
-        'totalChunks',
-        'completedChunks',
-        'createdAt',
-        'updatedAt',
-        'metrics',
-        'logs',
-      ],
-    ])
+    const fields = 'id spec state progress totalChunks completedChunks createdAt updatedAt metrics logs'
+    expect(Object.keys(saved[0])).toEqual(fields.split(' '))
     for (const job of saved) expect(job).not.toHaveProperty('options')
-    expect(saved.map(({ state, completedChunks }) => `${state} ${completedChunks}`)).toEqual([
-      ...['pending 0', 'running 0', 'running 1', 'running 2', 'completed 2'],
-    ])
+    const told = saved.map(({ state, completedChunks }) => `${state} ${completedChunks}`)
+    expect(told).toEqual(['pending 0', 'running 0', 'running 1', 'running 2', 'completed 2'])
   })
 })
