@@ -186,3 +186,13 @@ export class JobManager {
     await this.repository.save(job)
   }
 }
+
+/** Appends lines to a file, each synced before the next is written. */
+export async function appendSynced(path, lines, bytes) {
+  const file = await open(path, 'a')
+  for (let line = 0; line < lines; line++) {
+    await file.appendFile(`${'x'.repeat(bytes)}\n`)
+    await file.datasync()
+  }
+  await file.close()
+}

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { resolve as resolvePath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export { FileJobRepository, InMemoryJobRepository, JobManager } from './baseline-manager.mjs'
+export { FileJobRepository, InMemoryJobRepository, JobManager, appendSynced } from './baseline-manager.mjs'
 
 /** Splits a command string: white space separates, quotes group, a backslash makes the next character literal. */
 function splitCommand(command) {

@@ -7,7 +7,7 @@
 // job files, `nodeOptions` go to the process that measures, `quick` holds the smaller sizes of `--quick`.
 import { executor, getJobs, listJobs, output, processes, saveJobs } from './workloads.mjs'
 import { killTree } from './workloads-kill.mjs'
-import { manager } from './workloads-manager.mjs'
+import { journal, manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
 
 /** A young generation of fixed size: V8 enlarges it in steps of many megabytes, which is no growth of ours. */
@@ -135,6 +135,15 @@ export const rows = [
   },
   ...managerRows('js', 'JS adapter'),
   ...managerRows('local', 'LocalWorkerAdapter'),
+  // A chunk may cost two syncs of the disk, and less where chunks that end together wait together.
+  ...[1, 8].map((concurrency) => ({
+    name: `journal-c${concurrency}`,
+    title: ({ chunks }) => `journal, ${count(chunks)} chunks, c ${concurrency}, over one synced line per chunk`,
+    workload: journal,
+    size: { chunks: 500, concurrency },
+    quick: { chunks: 100 },
+    target: { ratio: concurrency === 1 ? 0.5 : 1 },
+  })),
   {
     name: 'kill-obeying',
     title: ({ processes }) => `abort of a tree of ${processes} processes that obey`,

@@ -55,7 +55,7 @@ export function assess(result, results) {
   if (target.growth) assessGrowth(target.growth, ours.ms, results, { check, notes })
   if (target.complete) assessCompleteness(result.ours, { check, notes })
   if (target.levelsOff) assessMemory(result.ours, { check, notes })
-  if (theirs && ours.lines !== theirs.lines) notes.push(`console lines differ: ${ours.lines} / ${theirs.lines}`)
+  if (theirs?.lines && ours.lines !== theirs.lines) notes.push(`console lines differ: ${ours.lines} / ${theirs.lines}`)
   return { result, ours, theirs, ratio, checks, notes }
 }
 

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { InstantAdapter, makeSpec } from './fixtures.mjs'
+import { InstantAdapter, assertEqual, makeSpec } from './fixtures.mjs'
 
 const OUTPUT_BYTES = 500
 const FINAL_STATES = new Set(['completed', 'failed', 'cancelled'])
@@ -26,6 +26,28 @@ export function manager(api, { chunks, concurrency, adapter }, { scratch }) {
     warmUp: () => run('warm-up', 50),
     run: () => run('jobs', chunks),
     check: async (file) => inspect(JSON.parse(await readFile(file, 'utf8')), chunks),
+  }
+}
+
+/** What it costs to have every chunk on the disk before it is reported. The counterpart only writes and syncs lines. */
+export function journal(api, { chunks, concurrency }, { scratch }) {
+  if (api.appendSynced) {
+    return {
+      warmUp: () => api.appendSynced(join(scratch, 'warm-up'), 20, OUTPUT_BYTES),
+      run: () => api.appendSynced(join(scratch, 'lines'), chunks, OUTPUT_BYTES),
+    }
+  }
+  const worker = new InstantAdapter({ stdout: 'x'.repeat(OUTPUT_BYTES) })
+  const run = async (folder, count) => {
+    const repository = new api.FileJobRepository(join(scratch, folder))
+    const jobManager = new api.JobManager(repository, new api.JobExecutor(worker))
+    const id = await jobManager.submitJob(makeSpec(count), { concurrency, merge: false })
+    return jobManager.waitForJob(id)
+  }
+  return {
+    warmUp: () => run('warm-up', 20),
+    run: () => run('jobs', chunks),
+    check: ({ state, logs }) => assertEqual('the job', `${state} ${logs.length}`, `completed ${chunks}`),
   }
 }
 
