@@ -119,6 +119,8 @@ impl Shared {
         states: &'static [JobState],
         options: impl FnOnce(StoredOptions) -> Result<JobExecutionOptions>,
     ) -> Result<bool> {
+        // Not before its turn has come: a control of the job may wait for another process.
+        let _open = self.opened().await?;
         if self.running.borrow().contains_key(id) {
             return Ok(false);
         }

@@ -186,10 +186,8 @@ impl JobManager {
         id: &str,
         options: impl FnOnce(StoredOptions) -> Result<JobExecutionOptions>,
     ) -> Result<()> {
-        let shared = &self.0;
-        let _open = shared.opened().await?;
-        let _control = shared.controls.acquire(id).await;
-        shared.go_on(id, RESUMABLE, options).await.map(drop)
+        let _control = self.0.controls.acquire(id).await;
+        self.0.go_on(id, RESUMABLE, options).await.map(drop)
     }
 
     /// Waits until a job has completed, failed or been cancelled, and through its pauses; also when it runs in another

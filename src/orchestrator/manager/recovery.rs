@@ -24,7 +24,7 @@ impl JobManager {
         options: impl Fn(&JobStatus, StoredOptions) -> Result<JobExecutionOptions>,
     ) -> Result<Vec<String>> {
         let shared = &self.0;
-        let _open = shared.opened().await?;
+        drop(shared.opened().await?);
         let dead = match shared.repository.managers() {
             Some(managers) => managers.dead().await?,
             None => Vec::new(),
