@@ -147,13 +147,7 @@ export interface JobStatus {
   createdAt: number
   /** When it last changed, in milliseconds since the epoch. */
   updatedAt: number
-  /** When it was first run, in milliseconds since the epoch. */
-  startedAt?: number
-  /** When it completed, failed or was cancelled, in milliseconds since the epoch. */
-  finishedAt?: number
-  /** What is being done for it, or was when it failed, was cancelled or paused. */
-  phase?: JobPhase
-  /** What came of it. */
+  /** What came of it: a `VideoProof`, where an `FfmpegStitcher` has joined the chunks on this machine. */
   result?: any
   /** How long its chunks took together, in milliseconds. */
   metrics?: { totalDurationMs: number }
@@ -260,6 +254,15 @@ export interface JobExecutionOptions {
   maxLogBytes?: number
   /** As `maxOutputBytes` of a `WorkerJob`, for each chunk and the merge command. */
   maxOutputBytes?: number
+  /**
+   * Whether the file of a chunk is looked at before the chunk counts, with `LocalWorkerAdapter`. What is wrong with it is a
+   * failed attempt. `true`: it must exist, be a video that can be read to its end, and have `frameCount` frames, where the
+   * chunk says so. `false`: it is not looked at. Default `'auto'`: as `true` where an `FfmpegStitcher` will join the chunks
+   * on this machine; else only a file that is there and empty is a failure, as commands need not write one.
+   *
+   * Likewise, unless this is `false`, a merge command must leave `outputFile` behind, where that is given.
+   */
+  verifyChunks?: 'auto' | boolean
 }
 
 /** What `retryOn` may say. */
@@ -289,10 +292,80 @@ export interface VideoStitcher {
   stitch(inputs: string[], output: string): Promise<void>
 }
 
-/** Settings of an `FfmpegStitcher`. */
+/** Settings of an `FfmpegStitcher`. With an adapter of your own only `ffmpegPath` counts. */
 export interface FfmpegStitcherOptions {
-  /** The ffmpeg to use. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`. */
+  /** The ffmpeg to use, 4.1 or newer. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`. */
   ffmpegPath?: string
+  /**
+   * The ffprobe to use. Default: what the variable `FFPROBE_PATH` names, else the one beside ffmpeg where that is a path,
+   * else `ffprobe` on the `PATH`. Where there is none, ffmpeg alone finds out the same.
+   */
+  ffprobePath?: string
+  /** How many frames the inputs must have together. Default: whatever they have. */
+  expectedFrames?: number
+  /** How many frames per second all inputs must have; 29.97 means 30000/1001. Default: what the first one has. */
+  fps?: number
+  /** Hears how far a stitch has come. What it throws ends the stitch, which rejects with it. */
+  onProgress?: (progress: StitchProgress) => void
+  /** Ends every stitch of this stitcher, beside the signal of a job. */
+  signal?: AbortSignal
+  /** Whether only a plan is made: `stitch` resolves with it and writes nothing. Such a stitcher fails a job. Default `false`. */
+  dryRun?: boolean
+  /**
+   * Whether the output is looked into before it is put in its place. Default `true`. Without it, chunks of jobs are not
+   * looked into either, and records get no `result`.
+   */
+  verify?: boolean
+}
+
+/** How far a stitch has come. */
+export interface StitchProgress {
+  /** Looking into the inputs, writing the output, looking into the output. */
+  phase: 'probe' | 'join' | 'verify'
+  /** How much of that is done: inputs, frames, outputs. */
+  done: number
+  /** How much there is to do. */
+  total: number
+}
+
+/** A stream of a video. Sizes in pixels, rates per second; a `frameRate` only where frames follow each other steadily. */
+export type VideoStream =
+  | { type: 'video'; codec: string; width: number; height: number; pixelFormat: string; frameRate?: number }
+  | { type: 'audio'; codec: string; sampleRate: number; channels: number }
+
+/** How inputs become one video. */
+export interface StitchPlan {
+  /**
+   * `copy`: all streams are copied. `remux`: the same, after inputs with another time base were copied into it.
+   * `encode-audio`: pictures are copied, the sound is decoded, cut or filled to the length of its pictures, and encoded.
+   */
+  kind: 'copy' | 'remux' | 'encode-audio'
+  /** The file that would be written, absolute. */
+  outputFile: string
+  /** How many frames it would have. */
+  frames: number
+  /** How long it would last, in seconds. */
+  duration: number
+  /** What would be in it. */
+  streams: VideoStream[]
+  /** The inputs, in order: absolute path, frames, seconds, whether its time base has to be changed. */
+  inputs: Array<{ file: string; frames: number; duration: number; remux: boolean }>
+  /** What would be cut off or filled with silence, for people. */
+  notes: string[]
+}
+
+/** That a video is whole: what was counted in its parts, and found again in the whole. */
+export interface VideoProof {
+  /** The video, absolute. */
+  outputFile: string
+  /** How many frames it has. */
+  frames: number
+  /** How long it lasts, in seconds. */
+  duration: number
+  /** What is in it. */
+  streams: VideoStream[]
+  /** What it was made of, in order. */
+  chunks: Array<{ chunkId: number; frames: number }>
 }
 
 /** Keeps the files that workers elsewhere need. */
@@ -322,10 +395,13 @@ export interface SyncOptions {
 }
 
 /**
- * Joins videos with ffmpeg's concat demuxer, copying their streams.
+ * Joins videos with ffmpeg, copying their pictures.
  *
- * On this machine the inputs are looked at first, and the output appears at its place only when it is finished. With
- * an adapter of your own, or a changed one of ours, the files may be elsewhere: there only the exit code decides.
+ * On this machine every input is looked into first (codec, size, frame rate, timestamps, sound…). What does not go
+ * together is refused; time bases that differ are brought together, and sound that a copy would tear at the seams is
+ * encoded once for all. The output is written beside its place, looked into as well (streams, number of frames,
+ * duration, timestamps), and put in its place when it is whole. With an adapter of your own, or a changed one of ours,
+ * the files may be elsewhere: there one command runs, and only its exit code decides.
  */
 export declare class FfmpegStitcher {
   /** Makes a stitcher that runs ffmpeg through `adapter`, by default on this machine. */
@@ -333,10 +409,14 @@ export declare class FfmpegStitcher {
   /**
    * Joins `inputs`, in their order, into `output`, which is replaced if it exists.
    *
-   * Rejects with `No input files provided for stitching`, with an error that names the input that is missing, empty
-   * or unreadable, or with `FFmpeg stitching failed with exit code ${code}: ${stderr}`.
+   * Resolves with nothing; with the option `dryRun` nothing is written, and it resolves with how it would be done, a
+   * `StitchPlan` (undefined with an adapter of your own). Rejects with
+   * `No input files provided for stitching`, with an error that names the input and what is wrong with it
+   * (`cannot stitch '${path}': frame rate is 25, that of the first is 30`), with what the output lacks
+   * (`the stitched '${path}' is not whole: …`), with `FFmpeg stitching failed with exit code ${code}: ${stderr}`, or
+   * with `Job was aborted`. By then there is neither an output nor anything else of it.
    */
-  stitch(inputs: Array<string>, output: string): Promise<void>
+  stitch(inputs: Array<string>, output: string): Promise<any>
 }
 
 /**

@@ -139,7 +139,16 @@ sed -n "s/^file '\(.*\)'\$/\1/p" "$2" | sed "s/'\\\\''/'/g" | while IFS= read -r
 done
 "#;
 
-    /// A stitcher on the stand-in, and the folder that holds its program and its temporary files.
+    /// A stand-in for ffprobe, to which every byte is a frame.
+    const FFPROBE: &str = r#"#!/bin/sh
+for file; do :; done
+od -An -v -tx1 "${file#file:}" | tr -s ' ' '\n' | sed '/^$/d' | awk '{
+  print "packet|stream_index=0|pts=" NR - 1 "|dts=" NR - 1 "|duration=1|size=1|flags=K_"
+}'
+echo 'stream|index=0|codec_name=raw|codec_type=video|width=1|height=1|r_frame_rate=10/1|time_base=1/10'
+"#;
+
+    /// A stitcher on the stand-ins, and the folder that holds their programs and its temporary files.
     struct Stitcher {
         folder: TempDir,
         core: FfmpegStitcher,
@@ -148,13 +157,15 @@ done
     impl Stitcher {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let (program, temporary) = (folder.path().join("ffmpeg"), folder.path().join("tmp"));
-            std::fs::write(&program, FFMPEG).unwrap();
-            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(&program, executable).unwrap();
-            std::fs::create_dir(&temporary).unwrap();
-            let text = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
-            let variables = [("FFMPEG_PATH", text(program)), ("TMPDIR", text(temporary))];
+            let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+            for (name, script) in [("ffmpeg", FFMPEG), ("ffprobe", FFPROBE)] {
+                std::fs::write(text(name), script).unwrap();
+                let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                std::fs::set_permissions(text(name), executable).unwrap();
+            }
+            std::fs::create_dir(text("tmp")).unwrap();
+            // The one beside it is the ffprobe of an ffmpeg.
+            let variables = [("FFMPEG_PATH", text("ffmpeg")), ("TMPDIR", text("tmp"))];
             let environment =
                 OwnEnvironment(variables.map(|(name, value)| (name.to_owned(), value)).to_vec());
             let core = FfmpegStitcher::new(

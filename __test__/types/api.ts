@@ -21,7 +21,10 @@ import type {
   JobState,
   JobStatus,
   RenderJobChunk,
+  StitchPlan,
+  StitchProgress,
   SyncOptions,
+  VideoProof,
   VideoStitcher,
   WorkerAdapter,
   WorkerJob,
@@ -197,6 +200,7 @@ const allOptions: JobExecutionOptions = {
 }
 const limits: JobExecutionOptions = {
   chunkTimeout: 1,
+  verifyChunks: 'auto',
   stallTimeout: 1,
   maxLogBytes: 1,
   maxOutputBytes: 1,
@@ -259,6 +263,23 @@ async function uses(): Promise<void> {
     ownStitcher,
   ]
   for (const stitcher of stitchers) await stitcher.stitch(['1.mp4'], 'film.mp4')
+
+  const planner = new FfmpegStitcher(undefined, {
+    ffmpegPath: 'ffmpeg',
+    ffprobePath: 'ffprobe',
+    expectedFrames: 30,
+    fps: 29.97,
+    onProgress: ({ phase, done, total }: StitchProgress): string => `${phase} ${done}/${total}`,
+    signal: new AbortController().signal,
+    dryRun: true,
+    verify: true,
+  })
+  const plan: StitchPlan = await planner.stitch(['1.mp4'], 'film.mp4')
+  const kinds: Array<'copy' | 'remux' | 'encode-audio'> = [plan.kind]
+  const proof: VideoProof | undefined = (await new InMemoryJobRepository().get('id'))?.result
+  const stream = proof?.streams[0]
+  const rate: number | undefined = stream?.type === 'video' ? stream.frameRate : stream?.sampleRate
+  void [kinds, rate, proof?.chunks[0].frames, plan.inputs[0].file, plan.notes[0]]
 
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
   const options: SyncOptions = { rootDir: '/repo' }

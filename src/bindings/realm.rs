@@ -89,6 +89,7 @@ return {
   plainCommand: (command, args) => ({ command, args }),
   result: (exitCode, stdout, stderr, durationMs, signal) =>
     signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
+  progress: (phase, done, total) => ({ phase, done, total }),
   about: (chunkId, attempt) => ({ chunkId, attempt }),
   rules: (list) => {
     const among = (value, wanted) => wanted === undefined || [wanted].flat().includes(value);
@@ -156,19 +157,21 @@ return {
   },
   chunks: (list) => {
     const ids = new Float64Array(list.length);
+    const frames = new Float64Array(list.length);
     const commands = [];
     const files = [];
     for (let index = 0; index < list.length; index += 1) {
       const chunk = list[index];
       if (typeof chunk !== 'object' || chunk === null) return undefined;
-      const { id, command, outputFile } = chunk;
+      const { id, command, outputFile, frameCount } = chunk;
       if (typeof id !== 'number' || typeof command !== 'string') return undefined;
       ids[index] = id;
+      frames[index] = typeof frameCount === 'number' ? frameCount : NaN;
       commands.push(command);
       if (typeof outputFile === 'string') files.push(outputFile);
       else if (outputFile !== undefined) return undefined;
     }
-    return { ids, commands: commands.join('\0'), files: files.join('\0'), named: files.length };
+    return { ids, frames, commands: commands.join('\0'), files: files.join('\0'), named: files.length };
   },
   copyList: (list) => Array.from(list),
   replace: (object, name, value) => ({ ...object, [name]: value }),

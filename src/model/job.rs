@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, rc::Rc, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Fields, json};
@@ -54,6 +54,27 @@ pub struct Chunk {
     pub command: Option<String>,
     /// The file the command writes, relative to the job's folder.
     pub output_file: Option<String>,
+    /// How many frames it has; anything else than a number is left out.
+    #[serde(deserialize_with = "number_or_nothing")]
+    pub frame_count: Option<f64>,
+}
+
+impl Chunk {
+    /// How many frames its file has to have, if that is known.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be whole and small"
+    )]
+    pub fn frames(&self) -> Option<u64> {
+        let is_count = |count: &f64| count.fract() == 0.0 && (1.0..1e15).contains(count);
+        self.frame_count.filter(is_count).map(|count| count as u64)
+    }
+}
+
+fn number_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let text = Box::<RawValue>::deserialize(from)?;
+    Ok(serde_json::from_str(text.get()).ok())
 }
 
 /// The owner's own form of a job: a JSON text, or an object of the embedding language.
@@ -176,6 +197,18 @@ mod tests {
             r#"{"id":"a","odd":[1e400],"chunks":[{"id":0,"x":1}],"assetsUrl":"s3://b/a"}"#
         );
         assert_eq!(&*spec.json().unwrap(), r#"{"id":"a","odd":[1e400],"chunks":[{"id":0,"x":1}]}"#);
+    }
+
+    #[test]
+    fn frames_are_whole_numbers() {
+        let table =
+            [("30", Some(30)), ("0", None), ("1.5", None), ("\"30\"", None), ("null", None)];
+        for (count, frames) in table {
+            let text = format!(r#"{{"chunks":[{{"id":1,"command":"x","frameCount":{count}}}]}}"#);
+            let spec = JsonSpec::parse(text.into()).unwrap();
+            let chunk = &spec.chunks[0];
+            assert_eq!((chunk.frames(), chunk.command.as_deref()), (frames, Some("x")), "{count}");
+        }
     }
 
     #[test]

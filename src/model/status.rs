@@ -148,6 +148,8 @@ pub struct JobStatus {
     pub options: Option<Arc<str>>,
     /// The name of the manager that runs it.
     pub manager: Option<String>,
+    /// What came of it, as JSON, where that has just been found out. One that was stored before is in `rest`.
+    pub result: Option<Arc<str>>,
     /// Everything else.
     pub rest: Rest,
 }
@@ -244,6 +246,7 @@ impl JobStatus {
         text("outputs", self.outputs.as_ref().map(outputs_json));
         text("options", self.options.as_deref().map(str::to_owned));
         text("manager", self.manager.as_deref().map(json::string));
+        text("result", self.result.as_deref().map(str::to_owned));
         if let Some(logs) = &self.logs {
             known.insert("logs", Piece::Logs(logs.clone()));
         }
@@ -402,6 +405,7 @@ impl RecordView {
             finished_at: number("finishedAt"),
             options: fields.text("options").map(Arc::from),
             manager: fields.read("manager"),
+            result: None,
             rest: Rest::Json(Rc::new(fields)),
         }
     }

@@ -16,6 +16,7 @@ pub use gate::{Gate, Lane, Permit};
 pub use manager::{JobManager, JobManagerOptions, LocalSpawner, StoredOptions};
 pub use options::{
     AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
+    VerifyChunks,
 };
 pub use retry::{RetryBackoff, RetryJudge};
 
@@ -57,6 +58,14 @@ pub enum Error {
         /// What its adapter makes of it.
         retry: Option<RetryHint>,
     },
+    /// A chunk's command succeeded, and its file does not hold what it should.
+    #[error("the command succeeded, but {source}")]
+    ChunkFile {
+        /// What is wrong with the file.
+        source: Box<crate::Error>,
+        /// What the command wrote.
+        report: Box<Report>,
+    },
     /// A chunk took longer than the job's owner allows.
     #[error("{source} ({option}): {}", doing(source))]
     ChunkTimedOut {
@@ -95,6 +104,14 @@ pub enum Error {
     /// The manager takes no more jobs.
     #[error("JobManager is closed")]
     ManagerClosed,
+    /// The merge command succeeded, and the video is not there.
+    #[error("Merge failed: the command succeeded, but {source}")]
+    MergeFile {
+        /// What is wrong with the file.
+        source: Box<crate::Error>,
+        /// What the command wrote.
+        report: Box<Report>,
+    },
     /// The assets or the definition of a job could not be stored.
     #[error("Asset/Spec upload failed: {source}")]
     Upload {
@@ -107,7 +124,10 @@ impl Error {
     /// What is known of the command that failed, if one did.
     pub fn report(&self) -> Option<&Report> {
         match self {
-            Self::ChunkExit { report, .. } | Self::MergeExit { report } => Some(report),
+            Self::ChunkExit { report, .. }
+            | Self::ChunkFile { report, .. }
+            | Self::MergeExit { report }
+            | Self::MergeFile { report, .. } => Some(report),
             Self::ChunkTimedOut { source, .. }
             | Self::ChunkFailed { source, .. }
             | Self::Upload { source } => source.report(),
@@ -121,7 +141,11 @@ impl Error {
             Self::ChunkExit { timed_out, .. } => *timed_out,
             Self::ChunkTimedOut { .. } | Self::ChunkLeftBehind { .. } => true,
             Self::ChunkFailed { source, .. } => source.is_timeout(),
-            Self::MergeExit { .. } | Self::Upload { .. } | Self::ManagerClosed => false,
+            Self::ChunkFile { .. }
+            | Self::MergeExit { .. }
+            | Self::MergeFile { .. }
+            | Self::Upload { .. }
+            | Self::ManagerClosed => false,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     adapters::WorkerAdapter,
     model::{ChunkId, JobPhase, OutputSink, WorkerResult, json},
     process::{KILL_GRACE, MAX_LOG},
-    stitcher::VideoStitcher,
+    stitcher::{VideoProof, VideoStitcher},
 };
 
 /// How many chunks may run at once.
@@ -168,6 +168,9 @@ pub trait JobObserver: fmt::Debug {
     /// Who hears what the chunk writes.
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>>;
 
+    /// The video is there, and whole.
+    fn proven(&self, _proof: &VideoProof) {}
+
     /// Waits for what the others have set going.
     fn settle(&self) -> LocalBoxFuture<'_, ()>;
 
@@ -175,6 +178,19 @@ pub trait JobObserver: fmt::Debug {
     fn saved(&self) -> LocalBoxFuture<'_, Result<()>> {
         std::future::ready(Ok(())).boxed_local()
     }
+}
+
+/// Whether the files of chunks are looked at when their commands have succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifyChunks {
+    /// Where a stitcher that can look into them will join them. Elsewhere only an empty file is a failure: a command need
+    /// not write one.
+    #[default]
+    Auto,
+    /// Always, where they are on this machine.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What a caller asks for.
@@ -228,6 +244,10 @@ pub struct JobExecutionOptions {
     pub job_def_url: Option<String>,
     /// Whether local workers look at the files of their chunks when these are done.
     pub see_outputs: bool,
+    /// Whether the files of chunks are looked at.
+    pub verify_chunks: VerifyChunks,
+    /// Who looks into the files of chunks where `stitcher` cannot and they always have to be looked at.
+    pub inspector: Option<Rc<dyn VideoStitcher>>,
     /// What the embedding wants to find again in its own adapters and executors.
     pub extensions: Option<Rc<dyn Any>>,
     /// The options as JSON, to be kept with the job for whoever goes on with it in another process.
@@ -263,6 +283,8 @@ impl Default for JobExecutionOptions {
             failure: FailureSlot::default(),
             job_def_url: None,
             see_outputs: false,
+            verify_chunks: VerifyChunks::default(),
+            inspector: None,
             extensions: None,
             recorded: None,
             source: None,

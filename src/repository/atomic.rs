@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use crate::path::sync_folder;
+
 use crate::error::SystemError;
 
 /// What is promised once a file has been replaced.
@@ -113,13 +115,6 @@ fn keep_permissions(path: &Path, file: &File, opened: &Metadata) -> io::Result<(
         return Ok(());
     }
     file.set_permissions(old.permissions())
-}
-
-/// Makes the names in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Removes what a crash has left beside `path`. Whoever is writing there just now is waited for.

@@ -31,7 +31,7 @@ impl Folder {
 
     fn job(&self, inputs: &[&str]) -> StitchJob {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
-        let inputs = inputs.iter().map(|name| path(name)).collect();
+        let inputs = inputs.iter().map(|name| path(name).into()).collect();
         StitchJob { inputs, output: path("film.mp4"), ..StitchJob::default() }
     }
 

@@ -21,10 +21,13 @@ use crate::{
     },
 };
 
-/// Joins videos with ffmpeg's concat demuxer, copying their streams.
+/// Joins videos with ffmpeg, copying their pictures.
 ///
-/// On this machine the inputs are looked at first, and the output appears at its place only when it is finished. With
-/// an adapter of your own, or a changed one of ours, the files may be elsewhere: there only the exit code decides.
+/// On this machine every input is looked into first (codec, size, frame rate, timestamps, sound…). What does not go
+/// together is refused; time bases that differ are brought together, and sound that a copy would tear at the seams is
+/// encoded once for all. The output is written beside its place, looked into as well (streams, number of frames,
+/// duration, timestamps), and put in its place when it is whole. With an adapter of your own, or a changed one of ours,
+/// the files may be elsewhere: there one command runs, and only its exit code decides.
 #[napi]
 #[derive(Debug)]
 pub struct FfmpegStitcher {
@@ -54,30 +57,24 @@ impl FfmpegStitcher {
         } else {
             UserWorkerAdapter::shared(realm, adapter)?
         };
-        let path = if js.is_nothing(options) {
-            None
-        } else {
-            realm.caught(js.get_some(options, c"ffmpegPath"))?
-        };
-        let ffmpeg_path = path
-            .map(|path| {
-                js.as_string(path).ok_or_else(|| Error::invalid("options.ffmpegPath", "a string"))
-            })
-            .transpose()?;
         let environment = Rc::new(RealmEnvironment(Rc::clone(realm)));
-        let core =
-            CoreFfmpegStitcher::new(adapter, environment, FfmpegStitcherOptions { ffmpeg_path });
+        let options = realm.read_stitcher_options(options)?;
+        let core = CoreFfmpegStitcher::new(adapter, environment, options);
         Ok(Self { core, realm: Rc::clone(realm) })
     }
 
     /// Joins `inputs`, in their order, into `output`, which is replaced if it exists.
     ///
-    /// Rejects with `No input files provided for stitching`, with an error that names the input that is missing, empty
-    /// or unreadable, or with `FFmpeg stitching failed with exit code ${code}: ${stderr}`.
+    /// Resolves with nothing; with the option `dryRun` nothing is written, and it resolves with how it would be done, a
+    /// `StitchPlan` (undefined with an adapter of your own). Rejects with
+    /// `No input files provided for stitching`, with an error that names the input and what is wrong with it
+    /// (`cannot stitch '${path}': frame rate is 25, that of the first is 30`), with what the output lacks
+    /// (`the stitched '${path}' is not whole: …`), with `FFmpeg stitching failed with exit code ${code}: ${stderr}`, or
+    /// with `Job was aborted`. By then there is neither an output nor anything else of it.
     #[napi(
         enumerable = false,
         ts_args_type = "inputs: Array<string>, output: string",
-        ts_return_type = "Promise<void>"
+        ts_return_type = "Promise<any>"
     )]
     pub fn stitch<'env>(&self, inputs: Unknown<'env>, output: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
@@ -91,15 +88,33 @@ impl FfmpegStitcher {
                 js.as_string(input)
                     .ok_or_else(|| Error::invalid(format_args!("inputs[{index}]"), "a string"))
             };
-            let inputs = (0..realm.caught(js.len(list))?).map(input).collect::<Result<_>>()?;
+            let inputs = (0..realm.caught(js.len(list))?).map(|index| input(index).map(Into::into));
+            let inputs = inputs.collect::<Result<_>>()?;
             let output = js
                 .as_string(argument(&output))
                 .ok_or_else(|| Error::invalid("output", "a string"))?;
-            let core = self.core.clone();
+            let (core, job) =
+                (self.core.clone(), StitchJob { inputs, output, ..StitchJob::default() });
             let work = async move {
-                core.stitch(StitchJob { inputs, output, ..StitchJob::default() }).await
+                if core.is_dry() {
+                    return core.plan(job).await;
+                }
+                core.stitch(job).await.map(|_| None)
             };
-            Ok(realm.promise_of_nothing(work))
+            Ok(realm.promise(work, |realm, plan| match plan {
+                Some(plan) => realm.parse(realm.state.js.string(&plan.json())),
+                None => Ok(realm.state.js.undefined()),
+            }))
         })
     }
+}
+
+/// A stitcher on this machine, as one gets without options.
+pub(in super::super) fn plain_stitcher(realm: &Rc<Realm>) -> CoreFfmpegStitcher {
+    let environment = Rc::new(RealmEnvironment(Rc::clone(realm)));
+    CoreFfmpegStitcher::new(
+        Rc::new(local_adapter(realm)),
+        environment,
+        FfmpegStitcherOptions::default(),
+    )
 }

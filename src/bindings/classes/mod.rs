@@ -9,7 +9,7 @@ mod job_manager;
 mod local_worker_adapter;
 mod render_executor;
 
-pub(super) use ffmpeg_stitcher::FfmpegStitcher;
+pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
 pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;

@@ -5,6 +5,7 @@ mod result;
 mod retry;
 mod spec;
 mod status;
+mod stitcher;
 mod worker_job;
 
 pub(super) use options::{JsExecution, Signal};

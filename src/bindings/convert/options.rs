@@ -5,6 +5,7 @@ use std::{any::Any, cell::OnceCell, ffi::CStr, path::Path, rc::Rc, sync::Arc, ti
 use super::super::{
     abort::{AbortListener, AbortTwin},
     callback::{JobCallbacks, Listeners},
+    classes::plain_stitcher,
     function::function,
     js::{UserStitcher, UserWorkerAdapter},
     realm::Realm,
@@ -17,10 +18,11 @@ use crate::{
     model::{ChunkId, JobSpec, WorkerJob},
     orchestrator::{
         AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobManagerOptions, JobObserver,
-        OutputStream, StoredOptions,
+        OutputStream, StoredOptions, VerifyChunks,
     },
     path,
     process::{KILL_GRACE, MAX_LOG, MAX_OUTPUT},
+    stitcher::VideoStitcher,
 };
 
 /// The field of recorded options that has the folder of the process they were given in.
@@ -145,6 +147,7 @@ impl Realm {
             // Empty until now.
             drop(execution.signal.set(signal));
         }
+        let verify_chunks = reader.verify_chunks()?;
         Ok(JobExecutionOptions {
             concurrency: reader.concurrency()?,
             job_dir: reader.string(c"jobDir")?.filter(|dir| !dir.is_empty()),
@@ -184,6 +187,9 @@ impl Realm {
             observer: callbacks.any().then(|| Rc::clone(&callbacks) as Rc<dyn JobObserver>),
             failure,
             source: Some(Rc::clone(&callbacks.options) as _),
+            verify_chunks,
+            inspector: (verify_chunks == VerifyChunks::Always)
+                .then(|| Rc::new(plain_stitcher(self)) as Rc<dyn VideoStitcher>),
             extensions: Some(execution),
             ..JobExecutionOptions::default()
         })
@@ -342,6 +348,17 @@ impl Reader<'_> {
             .field(c"merge")?
             .is_some_and(|merge| js.type_of(merge) == Type::Boolean && !js.truthy(merge));
         Ok(!off && !self.boolean(c"skipMerge")?.unwrap_or(false))
+    }
+
+    fn verify_chunks(&self) -> Result<VerifyChunks> {
+        let js = self.realm.state.js;
+        let Some(value) = self.field(c"verifyChunks")? else { return Ok(VerifyChunks::Auto) };
+        match js.type_of(value) {
+            Type::Boolean if js.truthy(value) => Ok(VerifyChunks::Always),
+            Type::Boolean => Ok(VerifyChunks::Never),
+            _ if js.as_string(value).is_some_and(|text| text == "auto") => Ok(VerifyChunks::Auto),
+            _ => Err(Error::invalid("options.verifyChunks", "'auto', true or false")),
+        }
     }
 
     fn completed(&self) -> Result<Vec<ChunkId>> {

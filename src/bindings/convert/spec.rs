@@ -110,21 +110,25 @@ impl Realm {
         let text = |name| -> Result<String> { Ok(js.as_string(get(name)?).unwrap_or_default()) };
         let (commands, files) = (text(c"commands")?, text(c"files")?);
         let ids = js.as_numbers(get(c"ids")?).unwrap_or_default();
+        let frames = js.as_numbers(get(c"frames")?).unwrap_or_default();
         let commands: Vec<&str> = commands.split('\0').collect();
         let named = self.caught(js.to_number(get(c"named")?))?;
         let files: Vec<&str> = if named > 0.0 { files.split('\0').collect() } else { Vec::new() };
         // A name with a NUL in it looks like two.
-        let fits = commands.len() == ids.len() && (files.is_empty() || files.len() == ids.len());
+        let fits = commands.len() == ids.len()
+            && frames.len() == ids.len()
+            && (files.is_empty() || files.len() == ids.len());
         if !fits {
             return Ok(None);
         }
         let mut files = files.into_iter();
-        let chunk = |(id, command): (f64, &str)| Chunk {
+        let chunk = |((id, frames), command): ((f64, f64), &str)| Chunk {
             id: Some(ChunkId::new(id)),
             command: Some(command.to_owned()),
             output_file: files.next().map(str::to_owned),
+            frame_count: Some(frames).filter(|frames| !frames.is_nan()),
         };
-        Ok(Some(ids.into_iter().zip(commands).map(chunk).collect()))
+        Ok(Some(ids.into_iter().zip(frames).zip(commands).map(chunk).collect()))
     }
 
     fn read_chunk(&self, list: Value, index: u32, path: &str) -> Result<Chunk> {
@@ -145,7 +149,13 @@ impl Realm {
             Some(id) => Some(chunk_id(self, id, &format!("{}.id", place()))?),
             None => None,
         };
-        Ok(Chunk { id, command: text(c"command")?, output_file: text(c"outputFile")? })
+        let frame_count = self.caught(js.get_some(chunk, c"frameCount"))?;
+        Ok(Chunk {
+            id,
+            command: text(c"command")?,
+            output_file: text(c"outputFile")?,
+            frame_count: frame_count.and_then(|count| js.as_number(count)),
+        })
     }
 
     /// The object of a job: its owner's own, or a copy where something was added to it.

@@ -9,6 +9,7 @@ use crate::{
     Result,
     model::{ChunkId, EventKind, JobPhase, LogEntry, OutputSink, Progress, WorkerResult},
     orchestrator::{FailureSlot, JobObserver, OutputStream},
+    stitcher::VideoProof,
 };
 
 /// Hears of a job for its manager.
@@ -93,6 +94,12 @@ impl JobObserver for LedgerObserver {
 
     fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
         self.owner.as_ref()?.output(id, stream)
+    }
+
+    fn proven(&self, proof: &VideoProof) {
+        // Stored with the final state, which follows.
+        self.ledger.apply(|status| status.result = Some(proof.json().into()));
+        self.owner.iter().for_each(|owner| owner.proven(proof));
     }
 
     fn settle(&self) -> LocalBoxFuture<'_, ()> {

@@ -147,9 +147,15 @@ async fn adapter_gets_all_there_is_to_know_of_a_chunk() {
 
 #[tokio::test]
 async fn output_file_is_looked_at_only_when_asked_for() {
-    for (asked, expected) in [(false, None), (true, Some(PathBuf::from("/jobs/1.mp4")))] {
+    let file = || Some(PathBuf::from("/jobs/1.mp4"));
+    let table = [
+        (false, VerifyChunks::Never, None),
+        (true, VerifyChunks::Never, file()),
+        (false, VerifyChunks::Auto, file()),
+    ];
+    for (recorded, verified, expected) in table {
         let mut scene = Scene::well();
-        scene.options.see_outputs = asked;
+        (scene.options.see_outputs, scene.options.verify_chunks) = (recorded, verified);
         let chunk = json!({ "id": 1, "command": "x", "outputFile": "../1.mp4" });
         scene.run(&spec(&json!({ "chunks": [chunk] }))).await.unwrap();
         assert_eq!(scene.adapter.job(0).output_file, expected);

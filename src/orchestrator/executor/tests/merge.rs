@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::stitcher::{StitchJob, VideoProof};
 
 const VIA_COMMAND: &str = "All chunks completed. Starting merge step via mergeCommand...";
 const VIA_STITCHER: &str =
@@ -23,10 +24,10 @@ struct Keeper {
 }
 
 impl VideoStitcher for Keeper {
-    fn stitch(&self, job: StitchJob) -> LocalBoxFuture<'_, Result<()>> {
+    fn stitch(&self, job: StitchJob) -> LocalBoxFuture<'_, Result<Option<VideoProof>>> {
         self.jobs.borrow_mut().push(job);
         self.aborts.cancel();
-        ready(self.fails_with.as_ref().map_or(Ok(()), |value| Err(thrown(value)))).boxed_local()
+        ready(self.fails_with.as_ref().map_or(Ok(None), |value| Err(thrown(value)))).boxed_local()
     }
 }
 
@@ -175,7 +176,9 @@ async fn stitcher_gets_files_by_id_resolved_against_the_folder() {
     scene.options.completed = vec![ChunkId::new(9.0)];
     scene.run(&spec(&json!({ "chunks": chunks }))).await.unwrap();
     let jobs = keeper.jobs.borrow();
-    assert_eq!(jobs[0].inputs, ["/jobs/1/z.mp4", "/jobs/2.mp4", "/abs/9.mp4", "/jobs/1/a/10.mp4"]);
+    let inputs: Vec<_> = jobs[0].inputs.iter().map(|input| input.path.as_str()).collect();
+    assert_eq!(inputs, ["/jobs/1/z.mp4", "/jobs/2.mp4", "/abs/9.mp4", "/jobs/1/a/10.mp4"]);
+    assert_eq!(jobs[0].inputs[1].chunk, Some(ChunkId::new(2.5)));
     assert_eq!(
         (jobs[0].output.as_str(), jobs[0].kill_grace),
         ("/jobs/out/film.mp4", Some(Duration::from_millis(7)))
@@ -192,7 +195,8 @@ async fn relative_folder_is_one_of_this_process() {
     let own = std::env::current_dir().unwrap().join("jobs/7");
     let path = |name: &str| own.join(name).to_str().unwrap().to_owned();
     let jobs = keeper.jobs.borrow();
-    assert_eq!((&jobs[0].inputs, &jobs[0].output), (&vec![path("1.mp4")], &path("film.mp4")));
+    let inputs: Vec<_> = jobs[0].inputs.iter().map(|input| input.path.clone()).collect();
+    assert_eq!((inputs, &jobs[0].output), (vec![path("1.mp4")], &path("film.mp4")));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::{
     console::testing::Recorder,
     error::Foreign,
     model::{ExitCode, JsonSpec, OutputSink},
-    orchestrator::{Concurrency, JobObserver},
+    orchestrator::{Concurrency, JobObserver, VerifyChunks},
     stitcher::VideoStitcher,
 };
 

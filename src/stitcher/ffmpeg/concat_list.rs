@@ -1,14 +1,14 @@
 //! The list of inputs in the form of ffmpeg's concat demuxer (<https://ffmpeg.org/ffmpeg-formats.html#concat-1>).
 
 use std::{
+    fmt::Write,
     io,
     path::{Path, PathBuf},
 };
 
 use uuid::Uuid;
 
-use super::Error;
-use crate::error::SystemError;
+use crate::{error::SystemError, stitcher::Error};
 
 /// A temporary file with a line per input. It goes, with all that came with it, when this is dropped.
 #[derive(Debug)]
@@ -20,8 +20,12 @@ pub(super) struct ConcatList {
 }
 
 impl ConcatList {
-    /// Writes the list for absolute `inputs` into `folder`.
-    pub(super) fn write(folder: &Path, inputs: &[PathBuf]) -> Result<Self, Error> {
+    /// Writes the list for absolute `inputs` into `folder`. `microseconds`, where they are known, say how long each lasts.
+    pub(super) fn write(
+        folder: &Path,
+        inputs: &[PathBuf],
+        microseconds: &[i64],
+    ) -> Result<Self, Error> {
         let name = format!("concat-{}", Uuid::new_v4());
         let list = Self { path: folder.join(format!("{name}.txt")), links: folder.join(name) };
         let mut text = String::new();
@@ -35,6 +39,10 @@ impl ConcatList {
             text.push_str("file '");
             text.push_str(&name.replace('\'', r"'\''"));
             text.push_str("'\n");
+            if let Some(length) = microseconds.get(index) {
+                // With its unit: plain numbers are seconds, and may have no more than microseconds behind the point.
+                writeln!(text, "duration {length}us").expect("text takes what is written to it");
+            }
         }
         std::fs::write(&list.path, text).map_err(|error| failed(error, "open", &list.path))?;
         Ok(list)
@@ -72,7 +80,7 @@ mod tests {
     fn awkward_names_are_quoted_or_linked_and_nothing_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let inputs = ["/a b/it's.mp4", "/ü\n.mp4"].map(PathBuf::from);
-        let list = ConcatList::write(folder.path(), &inputs).unwrap();
+        let list = ConcatList::write(folder.path(), &inputs, &[]).unwrap();
         let text = std::fs::read_to_string(&list.path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], r"file '/a b/it'\''s.mp4'");
