@@ -75,6 +75,12 @@ pub(super) async fn join(
     if written.is_some() {
         args.extend(["-nostats", "-progress", "pipe:1"].map(str::to_owned));
     }
+    if matches!(plan.audio, AudioPlan::Encode { .. }) {
+        // The new sound begins with the pictures, which may not be the first in their list: by itself ffmpeg would move
+        // each of its inputs to its own beginning.
+        let lead = plan.parts.first().map_or(0.0, |part| part.lead);
+        args.extend(["-copyts".to_owned(), "-itsoffset".to_owned(), format!("{:.6}", -lead)]);
+    }
     args.extend(inputs(&list));
     let AudioPlan::Encode { encoder, .. } = &plan.audio else {
         // By itself ffmpeg takes the best stream of each kind.

@@ -8,6 +8,8 @@ use super::{super::media::Audio, Part};
 const MOST_DRIFT: f64 = 1024.0;
 /// Part and sound are as long as each other when they differ by no more samples than rounding takes.
 const ROUNDING: f64 = 1.5;
+/// Codecs of sound that every player of .mp4 expects.
+const IN_MP4: [&str; 5] = ["aac", "mp3", "ac3", "eac3", "alac"];
 /// What is cut or filled is worth a word from here on, in seconds.
 const WORTH_A_NOTE: f64 = 0.1;
 
@@ -97,9 +99,13 @@ fn fits(parts: &[Part], starts: &[f64]) -> bool {
 
 /// Whether a container takes sound as it is.
 fn takes(extension: &str, audio: &Audio) -> bool {
+    let codec = audio.codec.as_str();
     match extension {
-        "webm" => ["opus", "vorbis"].contains(&audio.codec.as_str()),
-        "mp4" | "m4v" | "m4a" | "ts" | "m2ts" | "mts" => !audio.is_pcm(),
+        "webm" => ["opus", "vorbis"].contains(&codec),
+        // What ffmpeg 4.1 calls an experiment is none of it.
+        "mp4" | "m4v" | "m4a" => IN_MP4.contains(&codec),
+        "mov" => IN_MP4.contains(&codec) || audio.is_pcm(),
+        "ts" | "m2ts" | "mts" => !audio.is_pcm(),
         _ => true,
     }
 }
@@ -107,14 +113,12 @@ fn takes(extension: &str, audio: &Audio) -> bool {
 /// The encoder for what comes into a container, and what it makes. What loses nothing is kept, where it can be.
 fn encoder(extension: &str, audio: &Audio, takes: bool) -> (String, String) {
     let (encoder, codec) = match (extension, audio.codec.as_str()) {
-        ("webm", "vorbis") => ("libvorbis", "vorbis"),
-        ("webm", _) | (_, "opus") => ("libopus", "opus"),
-        (_, codec) if takes && audio.is_pcm() => (codec, codec),
-        (_, "mp3") => ("libmp3lame", "mp3"),
-        (_, "vorbis") if takes && !["mp4", "m4v", "mov"].contains(&extension) => {
-            ("libvorbis", "vorbis")
-        }
+        (_, "vorbis") if takes => ("libvorbis", "vorbis"),
+        (_, "opus") if takes => ("libopus", "opus"),
+        ("webm", _) => ("libopus", "opus"),
+        (_, "mp3") if takes => ("libmp3lame", "mp3"),
         (_, codec @ ("ac3" | "flac" | "alac")) if takes => (codec, codec),
+        (_, codec) if takes && audio.is_pcm() => (codec, codec),
         _ => ("aac", "aac"),
     };
     (encoder.to_owned(), codec.to_owned())

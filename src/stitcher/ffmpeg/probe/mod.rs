@@ -89,6 +89,7 @@ pub(super) async fn probe(tools: &Tools, path: &Path) -> Result<Result<Media, Fl
     let file = format!("file:{}", path.to_string_lossy());
     let media = match with_ffprobe(tools, &file).await? {
         Some(media) => media,
+        // Also where ffprobe has crashed: some builds do on some containers.
         None => with_ffmpeg(tools, &file).await?,
     };
     Ok(media.and_then(|media| look(&media).map_or(Ok(media), Err)))
@@ -98,7 +99,8 @@ async fn with_ffprobe(tools: &Tools, file: &str) -> Result<Option<Result<Media, 
     let mut args = ffprobe::ARGUMENTS.map(str::to_owned).to_vec();
     args.extend([ffprobe::FORM, "-i", file].map(str::to_owned));
     let (lines, target) = lines::<FfprobeReader>();
-    let Some(result) = tools.ffprobe(&args, &target).await? else { return Ok(None) };
+    let result = tools.ffprobe(&args, &target).await?;
+    let Some(result) = result.filter(|result| result.signal.is_none()) else { return Ok(None) };
     Ok(Some(judged(lines.end().finish(), &result)))
 }
 
