@@ -131,3 +131,98 @@ fn goes_forward(stream: &'static str, track: &Track) -> Result<(), Flaw> {
 fn as_number(count: u64) -> f64 {
     count.max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::stitcher::{
+        StitchInput,
+        ffmpeg::{
+            media::{Packet, Ratio},
+            plan::{Part, Wanted, plan},
+        },
+    };
+
+    fn track(times: &[i64], duration: i64) -> Track {
+        let mut track = Track::default();
+        for time in times {
+            let (pts, dts) = (Some(*time), Some(*time));
+            track.add(&Packet { pts, dts, duration, size: 4, is_hidden: false });
+        }
+        track
+    }
+
+    fn media(frames: &[i64], packets: &[i64]) -> Media {
+        let video = Video {
+            codec: "h264".into(),
+            profile: None,
+            width: 64,
+            height: 64,
+            pixel_format: "yuv420p".into(),
+            stated_rates: [Ratio::new(10, 1), None],
+            stated_frames: None,
+            header: None,
+            tick: Ratio { num: 1, den: 100 },
+            track: track(frames, 10),
+        };
+        let audio = Audio {
+            codec: "aac".into(),
+            sample_rate: 48_000,
+            channels: 1,
+            tick: Ratio { num: 1, den: 48_000 },
+            track: track(packets, 4800),
+        };
+        Media { video: vec![video], audio: vec![audio], ..Media::default() }
+    }
+
+    fn after(change: impl Fn(&mut Media)) -> Result<u64, String> {
+        let [half, mut whole] =
+            [media(&[0, 10], &[0, 4800]), media(&[0, 10, 20, 30], &[0, 4800, 9600, 14_400])];
+        let part = |media| Part {
+            input: StitchInput::default(),
+            path: "/in".into(),
+            media: Rc::new(media),
+        };
+        let parts = [part(half.clone()), part(half)];
+        let plan = plan(&parts, "/out.mp4".as_ref(), Wanted::default()).unwrap();
+        change(&mut whole);
+        verify(&plan, &whole).map(|proof| proof.frames).map_err(|flaw| flaw.to_string())
+    }
+
+    #[test]
+    fn whole_is_the_sum_of_its_parts() {
+        type Change = fn(&mut Media);
+        assert_eq!(after(|_| {}), Ok(4));
+        let table: [(Change, &str); 9] = [
+            (|whole| whole.audio.clear(), "number of audio streams is 0, not 1"),
+            (|whole| whole.video[0].codec = "vp9".into(), "codec is vp9, not h264"),
+            (|whole| whole.audio[0].sample_rate = 44_100, "sample rate is 44100, not 48000"),
+            (|whole| whole.video[0].track = track(&[0, 10, 20], 10), "it has 3 frames, not 4"),
+            (
+                |whole| whole.video[0].track = track(&[0, 10, 20, 60], 10),
+                "its video lasts 0.700 s, not 0.400 s",
+            ),
+            (
+                |whole| whole.video[0].track = track(&[0, 10, 10, 30], 10),
+                "the timestamps of its video go back",
+            ),
+            (
+                |whole| whole.video[0].track = track(&[0, 10, 30, 40], 10),
+                "its video has a gap of 0.100 s",
+            ),
+            (
+                |whole| whole.audio[0].track = track(&[0, 4800], 4800),
+                "its audio lasts 0.200 s, not 0.400 s",
+            ),
+            (
+                |whole| whole.audio[0].track = track(&[0, 4800, 12_600, 14_400], 4800),
+                "its audio has a gap of 0.062 s",
+            ),
+        ];
+        for (change, text) in table {
+            assert_eq!(after(change), Err(text.to_owned()));
+        }
+    }
+}

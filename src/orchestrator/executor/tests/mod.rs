@@ -6,6 +6,7 @@ mod failures;
 mod input;
 mod merge;
 mod observers;
+mod verify;
 
 use std::{
     any::Any,
