@@ -5,6 +5,7 @@ import { resolve as resolvePath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export { FileJobRepository, InMemoryJobRepository, JobManager, appendSynced } from './baseline-manager.mjs'
+export { FfmpegStitcher } from './baseline-stitcher.mjs'
 
 /** Splits a command string: white space separates, quotes group, a backslash makes the next character literal. */
 function splitCommand(command) {

@@ -9,6 +9,7 @@ import { executor, getJobs, listJobs, output, processes, saveJobs } from './work
 import { killTree } from './workloads-kill.mjs'
 import { journal, manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
+import { stitch } from './workloads-stitch.mjs'
 
 /** A young generation of fixed size: V8 enlarges it in steps of many megabytes, which is no growth of ours. */
 const STEADY_HEAP = ['--min-semi-space-size=2', '--max-semi-space-size=2']
@@ -144,6 +145,14 @@ export const rows = [
     quick: { chunks: 100 },
     target: { ratio: concurrency === 1 ? 0.5 : 1 },
   })),
+  {
+    name: 'stitch',
+    title: ({ chunks }) => `stitching of ${chunks} chunks of 1 s, over probing and joining alone`,
+    workload: stitch,
+    size: { chunks: 100 },
+    quick: { chunks: 20 },
+    target: { ratio: 0.87 },
+  },
   {
     name: 'kill-obeying',
     title: ({ processes }) => `abort of a tree of ${processes} processes that obey`,
