@@ -90,11 +90,11 @@ export function frameHashes(ffmpeg, ...files) {
   return files.flatMap((_, i) => lines.filter(([index]) => Number(index) === i).map((line) => line.at(-1).trim()))
 }
 
-/** When the frames of a video are shown, in seconds. */
-export function frameTimes(ffmpeg, file) {
+/** The hashes of the frames of a video, and when they are shown, in seconds. */
+export function shown(ffmpeg, file) {
   const text = framesOf(ffmpeg, file)
   const [, num, den] = /#tb 0: (\d+)\/(\d+)/.exec(text)
-  return columns(text, 2).map((pts) => (Number(pts) * num) / den)
+  return { hashes: columns(text, -1), times: columns(text, 2).map((pts) => (Number(pts) * num) / den) }
 }
 
 function framesOf(ffmpeg, ...files) {
@@ -111,8 +111,8 @@ export function samples(ffmpeg, file, sampleRate = 48_000) {
   const from = ['-copyts', '-i', `file:${file}`]
   const table = run(ffmpeg, [...from, '-map', '0:v', '-c', 'copy', '-f', 'framecrc', '-'])
   const [, num, den] = /#tb 0: (\d+)\/(\d+)/.exec(table)
-  const shown = Math.min(...columns(table, 2).map(Number)) * (num / den)
-  const sound = `aresample=async=1:first_pts=${Math.round(shown * sampleRate)}`
+  const first = Math.min(...columns(table, 2).map(Number)) * (num / den)
+  const sound = `aresample=async=1:first_pts=${Math.round(first * sampleRate)}`
   const bytes = run(ffmpeg, [...from, '-map', '0:a', '-ac', '1', '-af', sound, '-f', 'f32le', '-'], {
     encoding: 'buffer',
   })

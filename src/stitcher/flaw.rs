@@ -27,6 +27,9 @@ pub enum Flaw {
     /// There is neither video nor sound in it.
     #[error("it has neither video nor audio")]
     NoStreams,
+    /// Its sound has to be encoded, and is more than one.
+    #[error("it has {0} audio streams, of which only one can be encoded")]
+    ManySounds(usize),
     /// A parameter is not that of the first part.
     #[error("{parameter} is {is}, that of the first is {first}")]
     Differs {

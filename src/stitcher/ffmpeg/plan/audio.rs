@@ -39,11 +39,6 @@ impl AudioPlan {
             _ => None,
         }
     }
-
-    /// How many of `count` streams of one kind the result has.
-    pub(super) fn streams_kept(&self, count: usize) -> usize {
-        if matches!(self, Self::Encode { .. }) { count.min(1) } else { count }
-    }
 }
 
 /// Decides what becomes of the sound of `parts`, of which there is at least one. `starts` is when they begin, and end.

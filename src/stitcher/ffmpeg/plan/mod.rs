@@ -146,6 +146,9 @@ pub(super) fn plan(parts: &[Part], output: &Path, wanted: Wanted) -> Result<Stit
     let starts = starts(parts);
     let mut notes = Vec::new();
     let audio = audio::decide(parts, &starts, output, &mut notes);
+    if audio.codec().is_some() && first.media.audio.len() > 1 {
+        return Err(first.has(Flaw::ManySounds(first.media.audio.len())));
+    }
     let timescale = timescale(parts);
     // What is beyond microseconds is not known of any file.
     let duration = (starts.last().copied().unwrap_or(0.0) * 1e6).round() / 1e6;
@@ -255,15 +258,13 @@ fn timescale(parts: &[Part]) -> Option<u32> {
 }
 
 fn streams(media: &Media, plan: &AudioPlan) -> Vec<ProvenStream> {
-    let video = media.video.iter().take(plan.streams_kept(media.video.len()));
-    let audio = media.audio.iter().take(plan.streams_kept(media.audio.len()));
-    let audio = audio.map(|audio| {
+    let audio = media.audio.iter().map(|audio| {
         let codec = plan.codec().map_or_else(|| audio.codec.clone(), str::to_owned);
         // Opus knows no other rate than its own.
         let sample_rate = if codec == "opus" { 48_000 } else { audio.sample_rate };
         audio_stream(&Audio { codec, sample_rate, ..audio.clone() })
     });
-    video.map(video_stream).chain(audio).collect()
+    media.video.iter().map(video_stream).chain(audio).collect()
 }
 
 /// A stream of pictures for those who read of it.

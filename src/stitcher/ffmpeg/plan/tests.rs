@@ -164,6 +164,18 @@ fn sound_is_copied_or_encoded() {
 }
 
 #[test]
+fn several_sounds_are_copied_or_refused() {
+    let several = |codec| {
+        let mut media = with(audio(codec, 50));
+        media.audio.push(audio(codec, 50));
+        planned(vec![media.clone(), media], "/out.mov").map(|plan| plan.streams.len())
+    };
+    assert_eq!(several("pcm_s16le"), Ok(3));
+    let text = "cannot stitch '/in.mp4': it has 2 audio streams, of which only one can be encoded";
+    assert_eq!(several("aac"), Err(text.to_owned()));
+}
+
+#[test]
 fn samples_of_parts_add_up() {
     let mut parts = vec![with(audio("aac", 50)); 3];
     for media in &mut parts {
