@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { FileJobRepository, InMemoryJobRepository, JobExecutor, JobManager, LocalWorkerAdapter } from '../index.js'
 import { captureConsole, captureUnhandled, printed } from './support/console.mjs'
 import { tempFolder } from './support/files.mjs'
-import { adapterOf, chunk, gatedAdapter, ok, spec } from './support/jobs.mjs'
+import { adapterOf, chunk, exit, gatedAdapter, ok, spec } from './support/jobs.mjs'
 import { executorOf, inState, watchedRepository } from './support/managed.mjs'
 import { until } from './support/wait.mjs'
 
@@ -175,6 +175,31 @@ describe('resumeJob', () => {
     gated.release()
     await inState(manager, id, 'completed')
     expect([gated.most, gated.started]).toEqual([1, [1, 1, 1, 1, 1, 1, 2]])
+  })
+
+  it('as soon as the record says failed goes on, although its save has not ended', async () => {
+    captureConsole()
+    const records = new InMemoryJobRepository()
+    let [broken, seen, stored] = [true, () => {}, () => {}]
+    const repository = watchedRepository({ records })
+    const [isSeen, isStored] = [new Promise((go) => (seen = go)), new Promise((go) => (stored = go))]
+    repository.onSave = async (job) => {
+      if (job.state !== 'failed') return
+      await records.save(job)
+      seen()
+      await isStored
+    }
+    const adapter = adapterOf(() => (broken ? exit(1) : ok()))
+    const manager = new JobManager(repository, new JobExecutor(adapter))
+    const id = await manager.submitJob(spec(1))
+    await isSeen
+    expect((await manager.getJob(id)).state).toBe('failed')
+    broken = false
+    const resumed = manager.resumeJob(id)
+    stored()
+    await resumed
+    expect(await manager.waitForJob(id)).toMatchObject({ state: 'completed' })
+    expect(adapter.calls).toHaveLength(2)
   })
 
   it('that fails in the background is printed', async () => {

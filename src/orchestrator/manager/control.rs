@@ -61,6 +61,7 @@ impl Shared {
             id: run.id().to_owned(),
             abort: abort.clone(),
             wanted: Cell::new(None),
+            ending: Cell::new(false),
             stored: Cell::new(None),
             over: CancellationToken::new(),
         });
@@ -119,11 +120,15 @@ impl Shared {
         states: &'static [JobState],
         options: impl FnOnce(StoredOptions) -> Result<JobExecutionOptions>,
     ) -> Result<bool> {
+        let running = self.running.borrow().get(id).cloned();
+        if let Some(job) = running {
+            if !job.is_ending() {
+                return Ok(false);
+            }
+            job.over.cancelled().await;
+        }
         // Not before its turn has come: a control of the job may wait for another process.
         let _open = self.opened().await?;
-        if self.running.borrow().contains_key(id) {
-            return Ok(false);
-        }
         let Some(status) = self.repository.get(id).await? else { return Ok(false) };
         if !status.state.is_some_and(|state| states.contains(&state)) {
             return Ok(false);
@@ -211,6 +216,11 @@ impl Shared {
 }
 
 impl RunningJob {
+    /// Whether it will be over soon, or is already, as far as others can see.
+    fn is_ending(&self) -> bool {
+        self.ending.get() || self.wanted.get().is_some()
+    }
+
     /// Begins to end it.
     pub(super) fn stop(&self, stop: Stop) {
         self.wanted.set(Some(stop));

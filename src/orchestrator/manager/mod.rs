@@ -103,6 +103,8 @@ struct RunningJob {
     abort: CancellationToken,
     /// What its owner wants it to be.
     wanted: Cell<Option<Stop>>,
+    /// Whether its last state is being stored: others may see that before the run is over.
+    ending: Cell<bool>,
     /// The state it ended in, if that could be stored.
     stored: Cell<Option<JobState>>,
     over: CancellationToken,

@@ -63,6 +63,7 @@ impl Run {
             Ok(None) => return None,
             Err(error) => {
                 unhandled(&error);
+                job.ending.set(true);
                 self.give_up(shared, &error).await;
                 return None;
             }
@@ -76,6 +77,7 @@ impl Run {
             (None, Err(_)) => JobState::Failed,
         };
         let error = outcome.err().filter(|_| state == JobState::Failed);
+        job.ending.set(true);
         match self.finish(shared, &ledger, state, error.as_ref()).await {
             Ok(stored) => stored.then_some(state),
             Err(error) => {
