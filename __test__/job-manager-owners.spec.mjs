@@ -1,6 +1,7 @@
 // Several managers on one folder of records: each job has one owner; the others read it and can have it stopped.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { FileJobRepository, JobExecutor, JobManager, LocalWorkerAdapter } from '../index.js'
 import { captureConsole } from './support/console.mjs'
@@ -125,6 +126,31 @@ describe('two managers in one process', () => {
     gated.release()
     await within(5000, all[1].waitForJob(id))
     expect([gated.most, gated.started.length]).toEqual([1, 2])
+  })
+
+  it('do not stop a run for what was asked of the one before', async () => {
+    captureConsole()
+    const gated = gatedAdapter()
+    const [one, two] = managers(tempFolder(), 2, gated)
+    // Keeps its owner among the known ones.
+    const other = await one.submitJob(spec(1))
+    const id = await one.submitJob(spec(1))
+    await until(() => gated.active === 2, 'the chunks')
+    await Promise.all([two.pauseJob(id), one.pauseJob(id)])
+    await one.resumeJob(id)
+    // Longer than it takes until a request is heard.
+    await pause(600)
+    expect((await two.getJob(id)).state).toBe('running')
+    // Who has not seen that it was paused meanwhile asks again.
+    const paused = two.pauseJob(id)
+    await until(() => gated.active === 2, 'the chunk')
+    await one.pauseJob(id)
+    await one.resumeJob(id)
+    await within(5000, paused, 'pauseJob')
+    gated.release()
+    await one.waitForJob(other)
+    await two.cancelJob(id)
+    expect((await one.getJob(id)).state).toBe('cancelled')
   })
 
   it('leave no files behind, and keep no process alive', async () => {

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LOOK_PAUSE, MOST_RESUMABLE, RESUMABLE, RunningJob, Shared, StoredOptions, membership::Member,
-    run::Run,
+    LOOK_PAUSE, LOOKS_PER_REQUEST, MOST_RESUMABLE, RESUMABLE, RunningJob, Shared, StoredOptions,
+    membership::Member, run::Run,
 };
 use crate::{
     Error, Result,
@@ -66,6 +66,9 @@ impl Shared {
             over: CancellationToken::new(),
         });
         self.running.borrow_mut().insert(job.id.clone(), Rc::clone(&job));
+        if let Some(stop) = member.as_ref().and_then(|member| member.asked_early(&job.id)) {
+            job.stop(stop);
+        }
         let (begun, has_begun) = oneshot::channel();
         let (shared, ran_with) = (Rc::clone(self), options.clone());
         let options = JobExecutionOptions {
@@ -136,10 +139,11 @@ impl Shared {
         let known = self.resumable.borrow().get(id).cloned();
         let options = options(StoredOptions { known, recorded: status.options })?;
         let member = self.member().await?;
-        if let (Some(managers), Some(member)) = (self.repository.managers(), &member)
-            && !managers.claim(id, states, member.name()).await?
-        {
-            return Ok(false);
+        if let (Some(managers), Some(member)) = (self.repository.managers(), &member) {
+            self.forget_asked(member, id);
+            if !managers.claim(id, states, member.name()).await? {
+                return Ok(false);
+            }
         }
         self.start(Run::resumed(id), options, member).await;
         Ok(true)
@@ -151,13 +155,12 @@ impl Shared {
         if let Some(job) = running {
             job.stop(stop);
             job.over.cancelled().await;
-            if job.stored.get().is_some() {
+            if job.stored.get().is_some_and(|state| !stop.applies_to().contains(&state)) {
                 return Ok(());
             }
-            // How it ended could not be stored: try once more, and say so if that fails too.
+            // How it ended could not be stored: try once more, and say so if that fails too. Or it had been paused already.
         }
-        let mut asked = false;
-        loop {
+        for look in 0_usize.. {
             let Some(mut status) = self.repository.get(id).await? else { return Ok(()) };
             let states = stop.applies_to();
             if !status.state.is_some_and(|state| states.contains(&state)) {
@@ -165,7 +168,8 @@ impl Shared {
             }
             if let Some(managers) = self.repository.managers() {
                 if let Some(name) = self.other_manager(managers, &status).await? {
-                    if !std::mem::replace(&mut asked, true) {
+                    // Again and again: what is asked of a run that is just ending does not count for the next one.
+                    if look.is_multiple_of(LOOKS_PER_REQUEST) {
                         let request = Request { id: id.to_owned(), stop };
                         managers.ask(&name, request).await?;
                     }
@@ -183,6 +187,7 @@ impl Shared {
             }
             return self.set_stopped(id, status, stop).await;
         }
+        Ok(())
     }
 
     /// The manager that has the job, if it is alive and not this one.
@@ -221,9 +226,11 @@ impl RunningJob {
         self.ending.get() || self.wanted.get().is_some()
     }
 
-    /// Begins to end it.
+    /// Begins to end it. Who wants it to be cancelled was told that it will be.
     pub(super) fn stop(&self, stop: Stop) {
-        self.wanted.set(Some(stop));
+        if self.wanted.get() != Some(Stop::Cancel) {
+            self.wanted.set(Some(stop));
+        }
         self.abort.cancel();
     }
 }

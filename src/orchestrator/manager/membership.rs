@@ -1,11 +1,14 @@
 //! A manager among those that work on one repository.
 
-use std::{any::Any, ops::Deref, rc::Rc, time::Duration};
+use std::{any::Any, cell::RefCell, collections::HashMap, ops::Deref, rc::Rc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::{Result, repository::Membership};
+use crate::{
+    Result,
+    repository::{Membership, Stop},
+};
 
 /// How often is looked at what others ask for.
 const LISTEN_PAUSE: Duration = Duration::from_millis(250);
@@ -14,6 +17,8 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Member {
     membership: Box<dyn Membership>,
+    /// What was asked for jobs that do not run here: those whose record says so already begin with it.
+    early: RefCell<HashMap<String, Stop>>,
     gone: CancellationToken,
     _at_end: Box<dyn Any>,
 }
@@ -23,6 +28,13 @@ impl Deref for Member {
 
     fn deref(&self) -> &Self::Target {
         &*self.membership
+    }
+}
+
+impl Member {
+    /// What others have asked for a job that is about to run, since its record said so.
+    pub(super) fn asked_early(&self, id: &str) -> Option<Stop> {
+        self.early.borrow_mut().remove(id)
     }
 }
 
@@ -44,7 +56,8 @@ impl Shared {
         let Some(membership) = joined else { return Ok(None) };
         let at_end = self.spawner.at_end(membership.release());
         let gone = CancellationToken::new();
-        let member = Rc::new(Member { membership, gone, _at_end: at_end });
+        let early = RefCell::default();
+        let member = Rc::new(Member { membership, early, gone, _at_end: at_end });
         *known = Rc::downgrade(&member);
         self.listen(&member);
         Ok(Some(member))
@@ -56,11 +69,25 @@ impl Shared {
         self.spawner.spawn(Box::pin(async move {
             while gone.run_until_cancelled(tokio::time::sleep(LISTEN_PAUSE)).await.is_some() {
                 let Some(member) = member.upgrade() else { return };
-                for request in member.asked() {
-                    let job = shared.running.borrow().get(&request.id).cloned();
-                    job.inspect(|job| job.stop(request.stop));
-                }
+                shared.hear(&member);
             }
         }));
+    }
+
+    /// Does what others have asked for until now.
+    fn hear(&self, member: &Member) {
+        for request in member.asked() {
+            let job = self.running.borrow().get(&request.id).cloned();
+            match job {
+                Some(job) => job.stop(request.stop),
+                None => drop(member.early.borrow_mut().insert(request.id, request.stop)),
+            }
+        }
+    }
+
+    /// Forgets what others have asked for until now of a job that does not run: it was meant for a run that is over.
+    pub(super) fn forget_asked(&self, member: &Member, id: &str) {
+        self.hear(member);
+        member.early.borrow_mut().remove(id);
     }
 }

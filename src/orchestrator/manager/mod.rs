@@ -37,6 +37,8 @@ const RESUMABLE: &[JobState] = &[JobState::Paused, JobState::Failed, JobState::C
 const MOST_RESUMABLE: usize = 1000;
 /// How often the record of a job is looked at that runs elsewhere.
 const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+/// After so many of these looks its manager is asked again to stop it.
+const LOOKS_PER_REQUEST: usize = 10;
 
 /// Lets a future run on the thread of the callers.
 pub trait LocalSpawner: fmt::Debug {
