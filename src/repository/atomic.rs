@@ -81,6 +81,8 @@ impl<'a> Replacement<'a> {
         if durability == Durability::Synced {
             sync_folder(path).map_err(failed("fsync"))?;
         }
+        // Whoever waits for it has opened what is now the target, and looks again.
+        let _ = file.unlock();
         Ok(file)
     }
 }
@@ -240,6 +242,24 @@ mod tests {
             replace(&path, Durability::Cached, |out| out.write_all(b"new")).unwrap();
             assert_eq!((std::fs::read(&path).unwrap(), mode()), (b"new".to_vec(), wanted));
         }
+    }
+
+    #[test]
+    fn who_waits_goes_on_although_the_new_file_stays_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let first = Replacement::begin(&path).unwrap();
+        let (send, gone_on) = std::sync::mpsc::channel();
+        let waiting = path.clone();
+        std::thread::spawn(move || {
+            drop(Replacement::begin(&waiting).unwrap());
+            send.send(()).unwrap();
+        });
+        let soon = std::time::Duration::from_millis(100);
+        assert!(gone_on.recv_timeout(soon).is_err(), "it did not wait");
+        let file = first.commit(Durability::Cached, |out| out.write_all(b"new")).unwrap();
+        assert!(gone_on.recv_timeout(soon * 100).is_ok(), "it waits for ever");
+        drop(file);
     }
 
     #[test]
