@@ -153,6 +153,27 @@ describe('two managers in one process', () => {
     expect((await one.getJob(id)).state).toBe('cancelled')
   })
 
+  it('that delete and resume a job at once agree on what becomes of it', async () => {
+    captureConsole()
+    const gated = gatedAdapter()
+    const dir = tempFolder()
+    const [one, two] = managers(dir, 2, gated)
+    const other = await one.submitJob(spec(1))
+    for (let round = 0; round < 30; round += 1) {
+      const id = await one.submitJob(spec(1))
+      await one.cancelJob(id)
+      const resumed = one.resumeJob(id)
+      await pause(round % 6)
+      await within(5000, two.deleteJob(id), 'deleteJob')
+      await resumed
+      expect(await one.getJob(id)).toBeUndefined()
+    }
+    expect(gated.active).toBe(1)
+    gated.release()
+    await one.waitForJob(other)
+    expect(readdirSync(dir)).toEqual([`${other}.json`])
+  })
+
   it('leave no files behind, and keep no process alive', async () => {
     captureConsole()
     const dir = tempFolder()

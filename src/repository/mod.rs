@@ -112,6 +112,9 @@ pub trait Managers: fmt::Debug {
         name: &'a str,
     ) -> LocalBoxFuture<'a, Result<bool>>;
 
+    /// Removes the record of a job, unless another manager than that of this name has it and is alive. Gives whether it is gone.
+    fn remove<'a>(&'a self, id: &'a str, name: &'a str) -> LocalBoxFuture<'a, Result<bool>>;
+
     /// Asks the manager of that name to stop a job. It is heard within a second.
     fn ask<'a>(&'a self, name: &'a str, request: Request) -> LocalBoxFuture<'a, Result<()>>;
 

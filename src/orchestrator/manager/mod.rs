@@ -225,27 +225,48 @@ impl JobManager {
     pub async fn delete_job(&self, id: &str) -> Result<()> {
         let shared = &self.0;
         let _control = shared.controls.acquire(id).await;
-        shared.stop(id, Stop::Cancel).await?;
-        shared.resumable.borrow_mut().shift_remove(id);
-        let Some(status) = shared.repository.get(id).await? else { return Ok(()) };
-        if let Some(storage) = &shared.storage {
-            let assets_url = status.spec.as_ref().and_then(|spec| spec.assets_url.as_deref());
-            if let Some(url) = assets_url.filter(|url| !url.is_empty())
-                && let Err(error) = storage.delete_asset_bundle(id, url).await
-            {
-                shared.console.failure(&format!("Failed to delete assets for job {id}:"), &error);
+        loop {
+            shared.stop(id, Stop::Cancel).await?;
+            shared.resumable.borrow_mut().shift_remove(id);
+            let Some(status) = shared.repository.get(id).await? else { return Ok(()) };
+            shared.delete_uploads(id, &status).await;
+            if shared.delete_record(id).await? {
+                return Ok(());
             }
-            if let Some(url) = status.job_def_url.as_deref().filter(|url| !url.is_empty())
-                && let Err(error) = storage.delete_job_spec(id, url).await
-            {
-                shared.console.failure(&format!("Failed to delete job spec for job {id}:"), &error);
-            }
+            // Somebody else goes on with it, and its record will say so.
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
-        shared.repository.delete(id).await
     }
 }
 
 impl Shared {
+    /// Removes what was stored for a job elsewhere. Failures are only printed.
+    async fn delete_uploads(&self, id: &str, status: &JobStatus) {
+        if let Some(storage) = &self.storage {
+            let assets_url = status.spec.as_ref().and_then(|spec| spec.assets_url.as_deref());
+            if let Some(url) = assets_url.filter(|url| !url.is_empty())
+                && let Err(error) = storage.delete_asset_bundle(id, url).await
+            {
+                self.console.failure(&format!("Failed to delete assets for job {id}:"), &error);
+            }
+            if let Some(url) = status.job_def_url.as_deref().filter(|url| !url.is_empty())
+                && let Err(error) = storage.delete_job_spec(id, url).await
+            {
+                self.console.failure(&format!("Failed to delete job spec for job {id}:"), &error);
+            }
+        }
+    }
+
+    /// Removes the record of a job that nobody runs. Gives whether that is still so.
+    async fn delete_record(&self, id: &str) -> Result<bool> {
+        let Some(managers) = self.repository.managers() else {
+            return self.repository.delete(id).await.map(|()| true);
+        };
+        // Who is not known has no jobs.
+        let member = self.member.lock().await.upgrade();
+        managers.remove(id, member.as_ref().map_or("", |member| member.name())).await
+    }
+
     /// Holds the manager open for somebody who starts a job.
     async fn opened(&self) -> Result<tokio::sync::RwLockReadGuard<'_, bool>> {
         let open = self.open.read().await;

@@ -21,7 +21,7 @@ use super::{
         DeadManager, Error, Managers, Membership, Request, Stop,
         atomic::{self, Durability, Replacement},
     },
-    FileJobRepository, journal, read, view,
+    FileJobRepository, journal, read, remove_record, view,
 };
 use crate::{
     Result,
@@ -65,6 +65,17 @@ impl Managers for FileJobRepository {
             let (name, durability) = (name.to_owned(), self.durability);
             let _writer = self.writers.acquire(id).await;
             Ok(task::blocking(move || claim(&path, &folder, states, name, durability)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn remove<'a>(&'a self, id: &'a str, name: &'a str) -> LocalBoxFuture<'a, Result<bool>> {
+        async move {
+            let (path, folder) = (self.path(id)?, Arc::clone(&self.folder));
+            let (name, durability) = (name.to_owned(), self.durability);
+            let _writer = self.writers.acquire(id).await;
+            Ok(task::blocking(move || remove_unless_claimed(&path, &folder, &name, durability))
+                .await?)
         }
         .boxed_local()
     }
@@ -136,16 +147,38 @@ fn claim(
     if !status.state.is_some_and(|state| states.contains(&state)) {
         return Ok(false);
     }
-    let other = status.manager.as_deref().filter(|other| *other != name);
-    if let Some(other) = other.and_then(|other| path_of(folder, other))
-        && is_alive(&other)?
-    {
+    if is_with_another(&status, folder, &name)? {
         return Ok(false);
     }
     status.manager = Some(name);
     let document = status.document().expect("what was read from JSON can be written as JSON");
     record.commit(durability, |out| document.write_to(out)).map_err(Error::System)?;
     journal::remove(path)?;
+    Ok(true)
+}
+
+/// Whether a manager of another name has the job, and is alive.
+fn is_with_another(status: &JobStatus, folder: &Path, name: &str) -> Result<bool, Error> {
+    let other = status.manager.as_deref().filter(|other| *other != name);
+    other.and_then(|other| path_of(folder, other)).map_or(Ok(false), |other| is_alive(&other))
+}
+
+fn remove_unless_claimed(
+    path: &Path,
+    folder: &Path,
+    name: &str,
+    durability: Durability,
+) -> Result<bool, Error> {
+    let Some(text) = read(path)? else { return Ok(true) };
+    // Nobody claims it meanwhile. On a full disk nobody can.
+    let record = Replacement::begin(path).ok();
+    // What was read before that may have been claimed since.
+    let text = if record.is_some() { read(path)? } else { Some(text) };
+    let Some(text) = text else { return Ok(true) };
+    if is_with_another(&view(&text)?.into_status(), folder, name)? {
+        return Ok(false);
+    }
+    remove_record(path, durability)?;
     Ok(true)
 }
 
@@ -349,6 +382,23 @@ mod tests {
         assert!(!repository.claim("b", CLAIMED, loser.name()).await.unwrap(), "there is none");
         save(r#"{"id":"a","state":"completed"}"#).await;
         assert!(!repository.claim("a", CLAIMED, loser.name()).await.unwrap(), "it is over");
+    }
+
+    #[tokio::test]
+    async fn record_that_another_manager_has_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let managers = [join(&repository).await, join(&repository).await];
+        repository.save_json("a", br#"{"id":"a","state":"running"}"#.to_vec()).await.unwrap();
+        assert!(repository.claim("a", CLAIMED, managers[0].name()).await.unwrap());
+        assert!(!Managers::remove(&repository, "a", managers[1].name()).await.unwrap());
+        assert!(!Managers::remove(&repository, "a", "").await.unwrap());
+        assert!(repository.read("a").await.unwrap().is_some());
+        assert!(Managers::remove(&repository, "a", managers[0].name()).await.unwrap());
+        assert!(!repository.claim("a", CLAIMED, managers[1].name()).await.unwrap());
+        assert!(Managers::remove(&repository, "a", managers[1].name()).await.unwrap());
+        drop(managers);
+        assert_eq!(files(folder.path()), 0);
     }
 
     #[tokio::test]

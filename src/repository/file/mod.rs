@@ -203,6 +203,10 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 
 fn remove_if_there(path: &Path, durability: Durability) -> Result<(), Error> {
     atomic::remove_stray(path);
+    remove_record(path, durability)
+}
+
+fn remove_record(path: &Path, durability: Durability) -> Result<(), Error> {
     // First, so that none is left without its record.
     journal::remove(path)?;
     match std::fs::remove_file(path) {
