@@ -60,8 +60,11 @@ impl Gate {
             if !queue.waiting.borrow().is_empty() {
                 self.0.waiting.borrow_mut().push_back(Rc::downgrade(&queue));
             }
-            // Whoever waits no longer gives it back at once.
-            drop(waiting.send(self.permit(queue)));
+            // Whoever waits no longer is passed over here: a permit given back would open the gate from within, once for
+            // each of them.
+            if !waiting.is_closed() {
+                drop(waiting.send(self.permit(queue)));
+            }
         }
     }
 
@@ -136,6 +139,18 @@ mod tests {
         assert!(large_waits.as_mut().now_or_never().is_none());
         drop(first.next());
         assert!(large_waits.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn many_may_wait_no_longer() {
+        let gate = Gate::new(1);
+        let lane = gate.lane();
+        let held = lane.enter().now_or_never().unwrap();
+        for _ in 0..100_000 {
+            assert!(lane.enter().now_or_never().is_none());
+        }
+        drop(held);
+        assert!(lane.enter().now_or_never().is_some());
     }
 
     #[tokio::test]
