@@ -99,7 +99,7 @@ impl Managers for FileJobRepository {
         async move {
             task::blocking(move || {
                 let paths = dead.iter().filter_map(|dead| path_of(&folder, &dead.name));
-                paths.for_each(|path| remove(&path));
+                paths.for_each(|path| remove_dead(&path));
             })
             .await;
             Ok(())
@@ -216,6 +216,15 @@ fn remove(path: &Path) {
     drop(std::fs::remove_file(path));
 }
 
+/// Removes what a manager has left that is really dead: one that was just joining may have been taken for that.
+fn remove_dead(path: &Path) {
+    // Who is joining waits for the lock, and sees that the file is gone.
+    let file = File::open(path);
+    if file.as_ref().is_ok_and(|file| file.try_lock_shared().is_ok()) {
+        remove(path);
+    }
+}
+
 /// A manager that is known.
 #[derive(Debug)]
 struct Member {
@@ -295,8 +304,10 @@ impl Membership for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if unlock(&self.file).is_some() {
+        if let Some(file) = unlock(&self.file) {
+            // Locked until it is gone: nobody shall take it for a dead one's, and end what else runs in this process.
             remove(&self.path);
+            drop(file);
         }
     }
 }
@@ -355,6 +366,42 @@ mod tests {
         assert_eq!(dead, [DeadManager { name, marks: Some("abc".into()) }]);
         repository.forget(dead).await.unwrap();
         assert_eq!(repository.dead().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn who_was_joining_is_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let name = Uuid::new_v4().to_string();
+        let path = folder.path().join(format!("{PREFIX}{name}"));
+        let file = File::create_new(&path).unwrap();
+        let dead = repository.dead().await.unwrap();
+        assert_eq!(dead.len(), 1, "it is not locked yet");
+        file.lock().unwrap();
+        repository.forget(dead).await.unwrap();
+        assert!(repository.is_alive(&name).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_is_never_seen_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let looks = {
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut marks = Vec::new();
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    marks.extend(dead(&path).unwrap().into_iter().filter_map(|dead| dead.marks));
+                }
+                marks
+            })
+        };
+        for _ in 0..2000 {
+            drop(Member::join(folder.path(), "marks").unwrap());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(looks.join().unwrap(), [""; 0]);
     }
 
     #[tokio::test]
