@@ -1,7 +1,8 @@
 // JobManager: the life of a job and what is saved, printed and handed to executor and repository on the way.
 import { describe, expect, it, vi } from 'vitest'
-import { InMemoryJobRepository, JobExecutor, JobManager } from '../index.js'
+import { FileJobRepository, InMemoryJobRepository, JobExecutor, JobManager } from '../index.js'
 import { captureConsole, captureUnhandled, printed } from './support/console.mjs'
+import { tempFolder } from './support/files.mjs'
 import { adapterOf, deepFreeze, ok, spec } from './support/jobs.mjs'
 import { executorOf, inState, mockRepository, settledJob, watchedRepository } from './support/managed.mjs'
 import { gate, rejection, until } from './support/wait.mjs'
@@ -294,6 +295,30 @@ describe('saves', () => {
     await merged.promise
     await settledJob()
     expect(await repository.list()).toEqual([])
+  })
+
+  it.for([
+    ['deleted', undefined],
+    ['edited', { mine: 'new', state: 'completed', completedChunks: 5 }],
+  ])('in a folder keep it %s when that was done behind the back', async ([how, record]) => {
+    captureConsole()
+    const repository = new FileJobRepository(tempFolder())
+    const done = gate()
+    const adapter = adapterOf(async (job, call) => {
+      if (call === 3) {
+        const [job] = await repository.list()
+        await (how === 'deleted' ? repository.delete(job.id) : repository.save({ ...job, mine: 'new' }))
+      }
+      if (call === 5) done.open()
+      return ok()
+    })
+    const manager = new JobManager(repository, new JobExecutor(adapter))
+    const id = await manager.submitJob(spec(5))
+    await done.promise
+    const expected = record ? expect.objectContaining(record) : undefined
+    expect(await manager.waitForJob(id)).toEqual(expected)
+    await settledJob()
+    expect(await manager.getJob(id)).toEqual(expected)
   })
 })
 

@@ -148,7 +148,10 @@ impl Ledger {
 
     async fn write(self: Rc<Self>) {
         let mut version = self.changed.get();
+        let only_events = self.journal.is_some() && !self.whole.get();
         let stored = match self.append().await {
+            // Its owner may have deleted it; then it stays so.
+            Ok(false) if only_events && !self.look_again().await => Ok(()),
             // What came meanwhile goes with the record.
             Ok(false) => {
                 version = self.changed.get();
@@ -173,6 +176,18 @@ impl Ledger {
         };
         let events = self.events.take();
         Ok(journal.append(events).await? != Appended::NotHere)
+    }
+
+    /// Takes over what others have changed in the record besides. `false` when it is gone.
+    async fn look_again(&self) -> bool {
+        let id = self.read(|status| status.id.clone());
+        match self.repository.get(&id).await {
+            Ok(Some(record)) => self.status.borrow_mut().rest = record.rest,
+            Ok(None) => return false,
+            // It is about to be replaced by one that can be read.
+            Err(_) => {}
+        }
+        true
     }
 
     async fn save_whole(&self) -> Result<()> {
