@@ -320,6 +320,18 @@ describe('saves', () => {
     await settledJob()
     expect(await manager.getJob(id)).toEqual(expected)
   })
+
+  it('leave fields of the user’s alone that only have the names of ours', async () => {
+    captureConsole()
+    const theirs = { phase: new Date(0), error: { code: 1 }, manager: { name: 'Ada' }, options: new Map() }
+    const records = new InMemoryJobRepository()
+    const repository = watchedRepository({ records })
+    repository.get = async (id) => ({ ...(await records.get(id)), ...theirs })
+    const manager = new JobManager(repository, new JobExecutor(adapterOf()))
+    const id = await manager.submitJob(spec(2))
+    await manager.waitForJob(id)
+    expect(repository.saved.at(-1)).toMatchObject({ state: 'completed', ...theirs })
+  })
 })
 
 describe('what belongs to the caller', () => {

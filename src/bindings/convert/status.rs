@@ -1,11 +1,16 @@
 //! Records of jobs.
 
-use std::rc::Rc;
+use std::{ffi::CStr, rc::Rc};
 
-use super::super::{realm::Realm, reference::JsRef, text::JsText, value::Value};
+use super::super::{
+    realm::Realm,
+    reference::JsRef,
+    text::JsText,
+    value::{Js, Type, Value},
+};
 use crate::{
     Error, Result,
-    model::{JobStatus, Logs, RecordView, Rest},
+    model::{JobPhase, JobStatus, Logs, RecordView, Rest},
     task,
 };
 
@@ -53,7 +58,8 @@ impl Realm {
             (c"finishedAt", status.finished_at.is_some()),
         ];
         for (name, _) in states.into_iter().filter(|(_, present)| !*present) {
-            if self.caught(js.get_some(rest, name))?.is_some() {
+            let users = self.caught(js.get_some(rest, name))?;
+            if users.is_some_and(|value| is_ours(js, name, value)) {
                 self.caught(js.set(fields, name, js.undefined()))?;
             }
         }
@@ -91,6 +97,19 @@ impl Realm {
             rest: Rest::Foreign(Rc::new(self.caught(JsRef::new(&self.state, record))?)),
             ..view.into_status()
         })
+    }
+}
+
+/// Whether a field of the user's record is one that comes and goes with the state of the job. One of another type than ours
+/// is the user's.
+fn is_ours(js: Js, name: &CStr, value: Value) -> bool {
+    match js.type_of(value) {
+        Type::String if name == c"phase" => {
+            js.as_string(value).is_some_and(|phase| JobPhase::from_name(&phase).is_some())
+        }
+        Type::String => name == c"error",
+        Type::Number => name == c"finishedAt",
+        _ => false,
     }
 }
 
