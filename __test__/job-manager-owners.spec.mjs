@@ -95,6 +95,25 @@ describe('a job of another process', () => {
   })
 })
 
+it.for(['cancelJob', 'pauseJob', 'deleteJob'])(
+  '%s of a dead process’s job ends what it has left running',
+  async (action, context) => {
+    captureConsole()
+    const mark = processMark(context)
+    const dir = tempFolder()
+    const [manager] = managers(dir, 1)
+    const job = spec([`env ${MARK}=${mark.env[MARK]} sh -c "trap '' TERM; while :; do sleep 0.1; done"`])
+    const other = startScript(owner, { args: [dir, JSON.stringify(job)] })
+    await until(() => mark.living().length >= 2, 'the chunk')
+    const [{ id }] = await manager.listJobs()
+    other.child.kill('SIGKILL')
+    await other.ended
+    expect(mark.living()).not.toEqual([])
+    await within(15_000, manager[action](id), action)
+    expect(mark.living()).toEqual([])
+  },
+)
+
 describe('two managers in one process', () => {
   it('stop the jobs of each other', async () => {
     captureConsole()

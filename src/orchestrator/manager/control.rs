@@ -137,10 +137,14 @@ impl Shared {
             return Ok(false);
         }
         let known = self.resumable.borrow().get(id).cloned();
-        let options = options(StoredOptions { known, recorded: status.options })?;
+        let options = options(StoredOptions { known, recorded: status.options.clone() })?;
         let member = self.member().await?;
         if let (Some(managers), Some(member)) = (self.repository.managers(), &member) {
+            if self.other_manager(managers, &status).await?.is_some() {
+                return Ok(false);
+            }
             self.forget_asked(member, id);
+            self.end_remains_of(managers, status.manager.as_deref(), member.name()).await?;
             if !managers.claim(id, states, member.name()).await? {
                 return Ok(false);
             }
@@ -178,6 +182,8 @@ impl Shared {
                 }
                 let member = self.member().await?;
                 if let Some(member) = &member {
+                    let manager = status.manager.as_deref();
+                    self.end_remains_of(managers, manager, member.name()).await?;
                     if !managers.claim(id, states, member.name()).await? {
                         continue;
                     }

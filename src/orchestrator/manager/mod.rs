@@ -8,7 +8,7 @@ mod run;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -91,6 +91,8 @@ struct Shared {
     closed: CancellationToken,
     /// This manager among those that work on the repository, as long as it has jobs running.
     member: Mutex<std::rc::Weak<Member>>,
+    /// The dead managers of which nothing is left running.
+    ended: RefCell<HashSet<String>>,
     /// Submitting, cancelling, pausing, resuming and deleting one job happen one after the other.
     controls: Rc<KeyedLock>,
     running: RefCell<HashMap<String, Rc<RunningJob>>>,
@@ -133,6 +135,7 @@ impl JobManager {
             open: RwLock::new(true),
             closed: CancellationToken::new(),
             member: Mutex::default(),
+            ended: RefCell::default(),
             controls: Rc::default(),
             running: RefCell::default(),
             resumable: RefCell::default(),

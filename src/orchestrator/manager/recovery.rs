@@ -2,11 +2,12 @@
 
 use futures_util::future::join_all;
 
-use super::{JobManager, StoredOptions};
+use super::{JobManager, Shared, StoredOptions};
 use crate::{
     Result,
     model::{JobState, JobStatus},
     orchestrator::JobExecutionOptions,
+    repository::{DeadManager, Managers},
 };
 
 /// The states of jobs that somebody runs, or did when he died.
@@ -29,8 +30,7 @@ impl JobManager {
             Some(managers) => managers.dead().await?,
             None => Vec::new(),
         };
-        let remains = dead.iter().filter_map(|dead| dead.marks.as_deref());
-        join_all(remains.map(|marks| shared.supervisor.end_remains(marks))).await;
+        shared.end_remains(&dead).await;
         let mut recovered = Vec::new();
         for status in shared.repository.list().await? {
             let is_interrupted = status.state.is_some_and(|state| INTERRUPTED.contains(&state));
@@ -51,5 +51,31 @@ impl JobManager {
             managers.forget(dead).await?;
         }
         Ok(recovered)
+    }
+}
+
+impl Shared {
+    /// Ends what dead managers have left running, and waits until it is gone.
+    async fn end_remains(&self, dead: &[DeadManager]) {
+        let remains = dead.iter().filter_map(|dead| dead.marks.as_deref());
+        join_all(remains.map(|marks| self.supervisor.end_remains(marks))).await;
+        self.ended.borrow_mut().extend(dead.iter().map(|dead| dead.name.clone()));
+    }
+
+    /// As [`Shared::end_remains`], for the manager of a job that is about to be claimed: this one, or one that is dead.
+    pub(super) async fn end_remains_of(
+        &self,
+        managers: &dyn Managers,
+        name: Option<&str>,
+        own: &str,
+    ) -> Result<()> {
+        let Some(name) = name.filter(|name| *name != own) else { return Ok(()) };
+        if !self.ended.borrow().contains(name) {
+            let mut dead = managers.dead().await?;
+            dead.retain(|dead| dead.name == name);
+            self.end_remains(&dead).await;
+            self.ended.borrow_mut().insert(name.to_owned());
+        }
+        Ok(())
     }
 }
