@@ -202,6 +202,22 @@ describe('resumeJob', () => {
     expect(adapter.calls).toHaveLength(2)
   })
 
+  it('has it in its file when it resolves', async () => {
+    captureConsole()
+    const dir = tempFolder()
+    const gated = gatedAdapter()
+    const manager = new JobManager(new FileJobRepository(dir), new JobExecutor(gated))
+    const id = await manager.submitJob(spec(1))
+    for (let round = 0; round < 5; round += 1) {
+      await until(() => gated.active === 1, 'the chunk')
+      await manager.pauseJob(id)
+      await manager.resumeJob(id)
+      expect(JSON.parse(readFileSync(join(dir, `${id}.json`), 'utf8')).state).toBe('running')
+    }
+    gated.release()
+    await manager.waitForJob(id)
+  })
+
   it('that fails in the background is printed', async () => {
     const lines = captureConsole()
     const unhandled = captureUnhandled()

@@ -69,6 +69,11 @@ impl Ledger {
         look(&self.status.borrow())
     }
 
+    /// Whether the repository has a journal for the job.
+    pub(super) fn is_journaled(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// Changes the record. Nothing happens once the ledger is closed: what was left behind by an abort may still call.
     pub(super) fn apply(&self, change: impl FnOnce(&mut JobStatus)) {
         if self.closed.is_cancelled() {

@@ -118,6 +118,10 @@ impl Run {
             let uploads = folder.is_some();
             status.phase = Some(if uploads { JobPhase::Uploading } else { JobPhase::Rendering });
         });
+        if self.submitted.is_none() && ledger.is_journaled() {
+            // Should this process die now, others have to see that the job was resumed. One that is new is pending for them.
+            ledger.save().await?;
+        }
         save_and_tell(ledger, begun).await?;
         if let Some(folder) = &folder {
             spec = self.upload(shared, ledger, spec, folder, &options).await?;
