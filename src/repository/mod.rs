@@ -121,7 +121,7 @@ pub trait Managers: fmt::Debug {
     /// The managers that have died without leaving.
     fn dead(&self) -> LocalBoxFuture<'_, Result<Vec<DeadManager>>>;
 
-    /// Removes what they have left.
+    /// Removes what they have left, and what others have that died while they wrote.
     fn forget(&self, dead: Vec<DeadManager>) -> LocalBoxFuture<'_, Result<()>>;
 }
 

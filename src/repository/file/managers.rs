@@ -21,7 +21,7 @@ use super::{
         DeadManager, Error, Managers, Membership, Request, Stop,
         atomic::{self, Durability, Replacement},
     },
-    FileJobRepository, journal, read, remove_record, view,
+    FileJobRepository, journal, read, remove_record, strays, view,
 };
 use crate::{
     Result,
@@ -31,9 +31,9 @@ use crate::{
 };
 
 /// What the names of the managers' files begin with.
-const PREFIX: &str = ".manager-";
+pub(super) const PREFIX: &str = ".manager-";
 /// What the names of the files with requests end with.
-const ASKED: &str = "asked";
+pub(super) const ASKED: &str = "asked";
 
 impl Managers for FileJobRepository {
     fn join(&self, marks: &str) -> LocalBoxFuture<'_, Result<Option<Box<dyn Membership>>>> {
@@ -100,6 +100,7 @@ impl Managers for FileJobRepository {
             task::blocking(move || {
                 let paths = dead.iter().filter_map(|dead| path_of(&folder, &dead.name));
                 paths.for_each(|path| remove_dead(&path));
+                strays::remove(&folder);
             })
             .await;
             Ok(())

@@ -4,6 +4,7 @@ mod cached;
 mod journal;
 mod listing;
 mod managers;
+mod strays;
 
 use std::{
     io::{self, Write},

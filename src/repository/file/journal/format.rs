@@ -23,6 +23,11 @@ pub(in super::super) fn fold(record: Vec<u8>, journal: Option<&[u8]>) -> Vec<u8>
     status.document().map_or(record, |document| document.json().into_bytes())
 }
 
+/// Whether a journal adds anything to `record`.
+pub(in super::super) fn continues(record: &[u8], journal: &[u8]) -> bool {
+    events(journal, &Identity::of(record)).is_some()
+}
+
 /// The events of a journal that continues `record`; `None` when it does not, or holds none.
 fn events(journal: &[u8], record: &Identity) -> Option<Vec<JobEvent>> {
     let mut chain = Chain::default();
@@ -77,6 +82,15 @@ impl Chain {
         *self = next;
         Some(text)
     }
+}
+
+/// A journal of one event on top of `record`.
+#[cfg(test)]
+pub(in super::super) fn written(record: &[u8], event: &str) -> Vec<u8> {
+    let (mut chain, mut journal) = (Chain::default(), Vec::new());
+    chain.write(&Identity::of(record).header(), &mut journal);
+    chain.write(event, &mut journal);
+    journal
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use std::{
 use crc32fast::Hasher;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-pub(super) use self::format::fold;
+#[cfg(test)]
+pub(super) use self::format::written;
 use self::format::{Chain, Identity};
+pub(super) use self::format::{continues, fold};
 use super::super::{
     Appended, Error, Journal,
     atomic::{self, Durability},
