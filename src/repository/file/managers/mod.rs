@@ -5,6 +5,8 @@
 //! container or PID namespace, where ids of processes mean nothing. What they ask of it they append to
 //! `.manager-<uuid>.asked`, one line each.
 
+mod identity;
+
 use std::{
     cell::Cell,
     fs::{File, OpenOptions, TryLockError},
@@ -26,7 +28,7 @@ use super::{
 use crate::{
     Result,
     error::SystemError,
-    model::{Fields, JobState, JobStatus, json},
+    model::{JobState, JobStatus, json},
     task,
 };
 
@@ -128,8 +130,15 @@ fn is_alive(path: &Path) -> Result<bool, Error> {
     if is_missing(&file) {
         return Ok(false);
     }
-    match file.map_err(failed("open", path))?.try_lock_shared() {
+    let file = file.map_err(failed("open", path))?;
+    match file.try_lock_shared() {
         Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) if identity::is_gone(&file) => {
+            // What a process was starting when it died has its files, and the lock, until its program runs. It is known by its
+            // mark only then, so it is waited for.
+            file.lock_shared().map_err(failed("flock", path))?;
+            Ok(false)
+        }
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(failed("flock", path)(error)),
     }
@@ -204,7 +213,7 @@ fn dead(folder: &Path) -> Result<Vec<DeadManager>, Error> {
         if !is_alive(&path)? {
             // Gone meanwhile, or cut off: then nothing is known of its attempts.
             let identity = std::fs::read_to_string(&path).unwrap_or_default();
-            let marks = Fields::parse(&identity).ok().and_then(|fields| fields.read("attempts"));
+            let marks = identity::marks(&identity);
             dead.push(DeadManager { name: name.to_owned(), marks });
         }
     }
@@ -250,13 +259,8 @@ impl Member {
                 remove(&path);
                 return Ok(None);
             }
-            let identity = format!(
-                "{{\"pid\":{},\"attempts\":{}}}\n",
-                std::process::id(),
-                json::string(marks)
-            );
             // For people, and for who cleans up; on a full disk it is missing.
-            drop(file.write_all(identity.as_bytes()));
+            drop(file.write_all(identity::of(marks).as_bytes()));
             let opened = file.metadata().map_err(failed("stat", &path))?;
             // Somebody may have taken it for a dead one's before it was locked.
             if atomic::names(&path, &opened).map_err(failed("stat", &path))? {
@@ -313,9 +317,11 @@ impl Drop for Member {
     }
 }
 
-/// Takes out the file, with which the lock goes.
+/// Takes out the file and gives up the lock, for a process too that is just being started and has the file.
 fn unlock(file: &Mutex<Option<File>>) -> Option<File> {
-    file.lock().unwrap_or_else(PoisonError::into_inner).take()
+    let file = file.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // Closing the file is the other way.
+    file.inspect(|file| drop(file.unlock()))
 }
 
 #[cfg(test)]
@@ -367,6 +373,24 @@ mod tests {
         assert_eq!(dead, [DeadManager { name, marks: Some("abc".into()) }]);
         repository.forget(dead).await.unwrap();
         assert_eq!(repository.dead().await.unwrap(), []);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn dead_manager_is_known_while_something_it_was_starting_has_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let name = Uuid::new_v4().to_string();
+        let path = folder.path().join(format!("{PREFIX}{name}"));
+        let gone = identity::of("abc").replace(&std::process::id().to_string(), "4194305");
+        std::fs::write(&path, gone).unwrap();
+        let held = File::open(&path).unwrap();
+        held.lock().unwrap();
+        let mut dead = std::pin::pin!(repository.dead());
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), &mut dead).await;
+        assert!(waits.is_err(), "what it was starting can be found only once it has begun");
+        drop(held);
+        assert_eq!(dead.await.unwrap(), [DeadManager { name, marks: Some("abc".into()) }]);
     }
 
     #[tokio::test]
