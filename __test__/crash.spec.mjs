@@ -1,10 +1,12 @@
 // Processes that are killed while they run jobs. Nothing that was reported may be lost, nothing is rendered twice, nothing is
 // left behind. `npm run test:crash` is the long form; HELIOS_CRASH_SEED repeats a round that failed.
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { atDesk, expectReported, notesOf, recoverAll, runsReported, specsOf, startOwner } from './support/crash.mjs'
 import { captureConsole, printed } from './support/console.mjs'
+import { faultsFor, readLog } from './support/faults.mjs'
 import { processMark } from './support/processes.mjs'
-import { seeded, someSeed } from './support/random.mjs'
+import { naming, randomOf, seeded, someSeed } from './support/random.mjs'
 
 const isLong = process.env.HELIOS_CRASH === 'long'
 const HOUR = 3_600_000
@@ -66,5 +68,37 @@ describe('a process that is killed at any moment', () => {
     process.stderr.write(
       `${rounds} rounds of ${Math.round(span)} ms: ${killed} owners and ${again} recoveries killed, ${reported} chunks reported\n`,
     )
+  })
+})
+
+describe('a process that is killed at any call on the folder of records', () => {
+  it('loses nothing', { timeout: HOUR }, async (context) => {
+    const mark = processMark(context)
+    const faults = faultsFor(context)
+    captureConsole()
+    const task = { specs: specsOf({ merge: () => true }), concurrency: 2, pauses: [0] }
+    const run = (desk, fault) => startOwner(desk, task, { ...mark.env, ...faults(desk.records, fault) }).ended
+    const count = await atDesk(async (desk) => {
+      const log = join(desk.home, 'log')
+      expect(await run(desk, { log })).toMatchObject({ code: 0, stderr: '' })
+      return readLog(log).filter(({ kind }) => kind).length
+    })
+    expect(count).toBeGreaterThan(40)
+    let killed = 0
+    const step = isLong ? 1 : Math.ceil((2 * count) / 24)
+    for (let moment = randomOf(someSeed()).below(step); moment < 2 * count; moment += step) {
+      const fault = { at: Math.floor(moment / 2) + 1, do: moment % 2 === 0 ? 'kill-before' : 'kill-after' }
+      await naming(JSON.stringify(fault), () =>
+        atDesk(async (desk) => {
+          // Not every run makes as many calls: chunks that end at once share some.
+          if ((await run(desk, fault)).signal === 'SIGKILL') killed += 1
+          const before = runsReported(desk)
+          await expectReported(desk.records, notesOf(desk))
+          await recoverAll(desk, { before, mark })
+        }),
+      )
+    }
+    process.stderr.write(`${count} calls, ${killed} processes killed before or after one of them\n`)
+    expect(killed).toBeGreaterThan((1.5 * count) / step)
   })
 })

@@ -29,6 +29,10 @@ export const abilities = {
   terminal: once(() =>
     runs('python3', ['-c', 'import pty']) ? undefined : 'there is no python3, which makes terminals',
   ),
+  faults: once(() => {
+    if (process.platform !== 'linux') return 'faults are brought in through LD_PRELOAD, on Linux'
+    return runs('cc', ['--version']) ? undefined : 'there is no C compiler `cc`'
+  }),
   memory: () => (freemem() > 3e9 ? undefined : 'less than 3 GB of memory are free'),
   ffmpeg: once(() => (ffmpegPath() ? undefined : 'no ffmpeg on PATH and @ffmpeg-installer/ffmpeg is not installed')),
 }

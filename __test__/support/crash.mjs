@@ -13,8 +13,8 @@ import { within } from './wait.mjs'
 /** Chunks have ids of their own across all jobs: those of job 3 are 300, 301… */
 const PER_JOB = 100
 
-/** The jobs of a plan `{ jobs, chunks, concurrency, pauses, slow }`, the odd ones with a merge. */
-export function specsOf({ jobs, chunks, slow = () => false }) {
+/** So many jobs of so many chunks. Those for which `slow(id)` holds take a little; `merge(job)` says which are merged. */
+export function specsOf({ jobs = 1, chunks = 3, slow = () => false, merge = (job) => job % 2 === 1 } = {}) {
   return Array.from({ length: jobs }, (_, job) => ({
     id: `job-${job}`,
     metadata: { totalFrames: chunks, fps: 30, width: 64, height: 64, duration: 1 },
@@ -23,7 +23,7 @@ export function specsOf({ jobs, chunks, slow = () => false }) {
       const pause = slow(id) ? 'sleep 0.02; ' : ''
       return { id, command: `sh -c "printf x >> ${id}.runs; ${pause}printf done > ${id}.out"`, outputFile: `${id}.out` }
     }),
-    mergeCommand: job % 2 === 1 ? `sh -c "printf x >> ${job}.merges"` : '',
+    mergeCommand: merge(job) ? `sh -c "printf x >> ${job}.merges"` : '',
   }))
 }
 

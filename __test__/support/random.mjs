@@ -23,11 +23,14 @@ export function randomOf(seed) {
 export const someSeed = () => Number(process.env.HELIOS_CRASH_SEED ?? Math.floor(Math.random() * 1e9))
 
 /** Runs `body(random)`; what it throws names the seed. */
-export async function seeded(seed, body) {
+export const seeded = (seed, body) => naming(`HELIOS_CRASH_SEED=${seed}`, () => body(randomOf(seed)))
+
+/** Runs `body`; what it throws names the case. */
+export async function naming(name, body) {
   try {
-    return await body(randomOf(seed))
+    return await body()
   } catch (error) {
-    error.message = `[HELIOS_CRASH_SEED=${seed}] ${error.message}`
+    error.message = `[${name}] ${error.message}`
     throw error
   }
 }
