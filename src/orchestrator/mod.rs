@@ -112,6 +112,14 @@ pub enum Error {
         /// What the command wrote.
         report: Box<Report>,
     },
+    /// A job has ended, but how it did could not be stored.
+    #[error("the end of job {id} could not be stored: {source}")]
+    EndNotStored {
+        /// The job.
+        id: String,
+        /// Why.
+        source: Rc<crate::Error>,
+    },
     /// The assets or the definition of a job could not be stored.
     #[error("Asset/Spec upload failed: {source}")]
     Upload {
@@ -131,7 +139,7 @@ impl Error {
             Self::ChunkTimedOut { source, .. }
             | Self::ChunkFailed { source, .. }
             | Self::Upload { source } => source.report(),
-            Self::ChunkLeftBehind { .. } | Self::ManagerClosed => None,
+            Self::ChunkLeftBehind { .. } | Self::ManagerClosed | Self::EndNotStored { .. } => None,
         }
     }
 
@@ -145,7 +153,8 @@ impl Error {
             | Self::MergeExit { .. }
             | Self::MergeFile { .. }
             | Self::Upload { .. }
-            | Self::ManagerClosed => false,
+            | Self::ManagerClosed
+            | Self::EndNotStored { .. } => false,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Shared {
             stored: Cell::new(None),
             over: CancellationToken::new(),
         });
+        self.not_stored.borrow_mut().shift_remove(&job.id);
         self.running.borrow_mut().insert(job.id.clone(), Rc::clone(&job));
         if let Some(stop) = member.as_ref().and_then(|member| member.asked_early(&job.id)) {
             job.stop(stop);
@@ -113,6 +114,15 @@ impl Shared {
             if resumable.len() > MOST_RESUMABLE {
                 resumable.shift_remove_index(0);
             }
+        }
+    }
+
+    /// Keeps why the end of a job could not be stored, for those who wait for it.
+    pub(super) fn miss(&self, id: &str, error: Error) {
+        let mut not_stored = self.not_stored.borrow_mut();
+        not_stored.insert(id.to_owned(), Rc::new(error));
+        if not_stored.len() > MOST_RESUMABLE {
+            not_stored.shift_remove_index(0);
         }
     }
 

@@ -98,6 +98,8 @@ struct Shared {
     running: RefCell<HashMap<String, Rc<RunningJob>>>,
     /// What jobs were submitted with that may be resumed, the oldest first.
     resumable: RefCell<IndexMap<String, JobExecutionOptions>>,
+    /// Why the ends of jobs could not be stored. Their records say that they run, which nobody does.
+    not_stored: RefCell<IndexMap<String, Rc<crate::Error>>>,
 }
 
 /// A job between the moment it is started and the moment its last state is stored.
@@ -139,6 +141,7 @@ impl JobManager {
             controls: Rc::default(),
             running: RefCell::default(),
             resumable: RefCell::default(),
+            not_stored: RefCell::default(),
         }))
     }
 
@@ -201,7 +204,8 @@ impl JobManager {
     /// process. Settles at once when there is no such job, and when this manager is closed.
     ///
     /// # Errors
-    /// When the repository fails, or with [`crate::Error::Aborted`] once `cancel` is cancelled.
+    /// When the repository fails, when it could not store how the job ended here, or with [`crate::Error::Aborted`] once
+    /// `cancel` is cancelled.
     pub async fn wait_for_job(&self, id: &str, cancel: &CancellationToken) -> Result<()> {
         let waited = cancel.run_until_cancelled(self.0.wait_for(id)).await;
         waited.unwrap_or(Err(crate::Error::Aborted))
@@ -289,6 +293,10 @@ impl Shared {
             );
             if is_over || self.closed.is_cancelled() {
                 return Ok(());
+            }
+            let not_stored = self.not_stored.borrow().get(id).cloned();
+            if let Some(source) = not_stored {
+                return Err(JobError::EndNotStored { id: id.to_owned(), source }.into());
             }
             self.closed.run_until_cancelled(tokio::time::sleep(LOOK_PAUSE)).await;
         }

@@ -64,7 +64,9 @@ impl Run {
             Err(error) => {
                 unhandled(&error);
                 job.ending.set(true);
-                self.give_up(shared, &error).await;
+                if !self.give_up(shared, &error).await {
+                    shared.miss(&self.id, error);
+                }
                 return None;
             }
         };
@@ -83,8 +85,9 @@ impl Run {
             Err(error) => {
                 unhandled(&error);
                 fail(&ledger, &error);
-                // Where even this cannot be stored nothing more can be done; the cause has been printed.
-                drop(ledger.save().await);
+                if ledger.save().await.is_err() {
+                    shared.miss(&self.id, error);
+                }
                 ledger.close();
                 None
             }
@@ -249,14 +252,14 @@ impl Run {
         Ok(true)
     }
 
-    /// Stores that a job failed whose record could not even be read.
-    async fn give_up(&self, shared: &Shared, error: &Error) {
-        let Some(spec) = &self.submitted else { return };
+    /// Stores that a job failed whose record could not even be read. Gives whether it could.
+    async fn give_up(&self, shared: &Shared, error: &Error) -> bool {
+        let Some(spec) = &self.submitted else { return false };
         let ledger =
             Ledger::new(Rc::clone(&shared.repository), super::pending_status(&self.id, spec));
         fail(&ledger, error);
         // The cause has been printed; a repository that cannot store this either has nothing new to say.
-        drop(ledger.save().await);
+        ledger.save().await.is_ok()
     }
 }
 

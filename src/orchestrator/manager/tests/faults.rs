@@ -70,6 +70,15 @@ async fn repository_that_fails_for_ever_hangs_nothing() {
             sleep(HOUR).await;
             assert_eq!(scene.state(&id), Some(left), "{point}");
             assert!(!scene.job_lines().is_empty(), "{point}");
+            let never = CancellationToken::new();
+            let waited = scene.manager.wait_for_job(&id, &never);
+            let told = tokio::time::timeout(HOUR, waited).await.unwrap().unwrap_err().to_string();
+            let expected = if point == "get" {
+                "cannot".to_owned()
+            } else {
+                format!("the end of job {id} could not be stored: cannot")
+            };
+            assert_eq!(told, expected, "{point}");
             let ended = (scene.adapter.active.get(), scene.world.events.borrow().len());
             sleep(HOUR).await;
             assert_eq!((scene.adapter.active.get(), scene.world.events.borrow().len()), ended);
