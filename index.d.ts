@@ -521,7 +521,8 @@ export declare class JobManager {
   /**
    * Waits until a job is `completed`, `failed` or `cancelled`, through its pauses, and gives its record; also when it runs
    * in another process, which is looked at every 100 ms. Gives undefined when there is no such job, and the record
-   * as it is when this manager is closed. Rejects with an `AbortError` when `signal` aborts.
+   * as it is when this manager is closed. Rejects with an `AbortError` when `signal` aborts, and when the end of the job
+   * could not be stored.
    */
   waitForJob(id: string, options?: { signal?: AbortSignal }): Promise<JobStatus | undefined>
   /**

@@ -119,6 +119,22 @@ fn keep_permissions(path: &Path, file: &File, opened: &Metadata) -> io::Result<(
     file.set_permissions(old.permissions())
 }
 
+/// Makes a folder, with those above it, so that its name outlives a power cut: without it nothing in it would.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), SystemError> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
+    std::fs::create_dir_all(folder).map_err(|source| SystemError::new(source, "mkdir", folder))?;
+    for made in missing.into_iter().filter(|made| !made.as_os_str().is_empty()) {
+        match sync_folder(made) {
+            // It may be that names can be made in a folder that cannot be opened.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                return Err(SystemError::new(error, "fsync", made));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Removes what a crash has left beside `path`. Whoever is writing there just now is waited for.
 pub(crate) fn remove_stray(path: &Path) {
     let temporary = temporary_path(path);
@@ -146,9 +162,7 @@ fn open_locked(path: &Path, temporary: &Path) -> Result<(File, Metadata), System
     loop {
         let file = match open(temporary) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let folder = path.parent().unwrap_or(Path::new("."));
-                std::fs::create_dir_all(folder)
-                    .map_err(|source| SystemError::new(source, "mkdir", folder))?;
+                make_folder(path.parent().unwrap_or(Path::new(".")))?;
                 open(temporary).map_err(failed("open"))?
             }
             opened => opened.map_err(failed("open"))?,

@@ -248,7 +248,7 @@ struct Member {
 
 impl Member {
     fn join(folder: &Path, marks: &str) -> Result<Option<Self>, Error> {
-        std::fs::create_dir_all(folder).map_err(failed("mkdir", folder))?;
+        atomic::make_folder(folder).map_err(Error::System)?;
         loop {
             let name = Uuid::new_v4().to_string();
             let path = folder.join(format!("{PREFIX}{name}"));
