@@ -136,13 +136,15 @@ export async function expectReported(records, notes) {
 }
 
 /** Recovers everything in this process, and checks that every job is whole then. */
-export async function recoverAll(desk, { before = runsReported(desk), mark } = {}) {
-  const reported = notesOf(desk)
+export async function recoverAll(
+  desk,
+  { notes = notesOf(desk), before = runsReported(desk, notes), mark, options } = {},
+) {
   const manager = new JobManager(new FileJobRepository(desk.records), new JobExecutor(new LocalWorkerAdapter()))
-  await within(20_000, manager.recover(), 'recover')
+  await within(20_000, manager.recover(options), 'recover')
   expect(mark?.living() ?? [], 'processes of dead owners').toEqual([])
   for (const { id, state } of await manager.listJobs()) {
-    if (state === 'paused' || state === 'failed') await manager.resumeJob(id)
+    if (state === 'paused' || state === 'failed') await manager.resumeJob(id, options)
     await within(20_000, manager.waitForJob(id), `job ${id}`)
   }
   const jobs = await manager.listJobs()
@@ -153,7 +155,7 @@ export async function recoverAll(desk, { before = runsReported(desk), mark } = {
     const merges = spec.mergeCommand ? runsOf(desk, `${spec.id.split('-')[1]}.merges`) : 1
     expect(merges, `merges of job ${id}`).toBeGreaterThan(0)
   }
-  expect([...reported.jobs].every((id) => jobs.some((job) => job.id === id))).toBe(true)
+  expect([...notes.jobs].every((id) => jobs.some((job) => job.id === id))).toBe(true)
   return jobs
 }
 

@@ -6,7 +6,7 @@
  *   HELIOS_FAULT_AT   the number of the call that the fault strikes, from 1
  *   HELIOS_FAULT_DO   `kill-before`, `kill-after`, `short` (half of what is to be written, then ENOSPC) or the number of an error
  *   HELIOS_FAULT_FOR  how many calls the fault strikes. Default 1
- *   HELIOS_FAULT_LOG  a file that gets a line for every call that has succeeded, but those that only look: kind, inode, name, and what was written
+ *   HELIOS_FAULT_LOG  a file that gets a line for every call that has succeeded, but those that only look: kind, inode, name, place or length, data
  *
  * Kinds: mkdir, create (a file that may be new), open (one that is there), write, truncate, sync, syncdir, chmod, lock, rename,
  * unlink; and look (opened for reading), which counts only where it is asked for.
@@ -72,10 +72,10 @@ static const char *name_of_fd(int fd, char *buffer, size_t size) {
   return name_of(buffer);
 }
 
-static void note(const char *kind, unsigned long inode, const char *name, const void *data, size_t size) {
+static void note(const char *kind, unsigned long inode, const char *name, long place, const void *data, size_t size) {
   if (log_file < 0) return;
   char *line = malloc(8192 + 2 * size);
-  size_t length = (size_t)sprintf(line, "%s %lu %s ", kind, inode, name);
+  size_t length = (size_t)sprintf(line, "%s %lu %s %ld ", kind, inode, name, place);
   for (size_t i = 0; i < size; i += 1) length += (size_t)sprintf(line + length, "%02x", ((const unsigned char *)data)[i]);
   line[length++] = '\n';
   if (REAL(write)(log_file, line, length) < 0) abort();
@@ -112,12 +112,12 @@ static void end_call(enum fate fate) {
 }
 
 /* A call that is `perform`ed, and noted when it has succeeded, as `kind` of `name`. */
-#define CALL(kind, name, perform, inode, data, size)                                                                            \
+#define CALL(kind, name, perform, inode, place, data, size)                                                                          \
   enum fate fate = begin_call(kind);                                                                                            \
   __typeof__(perform) result = -1;                                                                                              \
   if (fate == SHORT) errno = ENOSPC;                                                                                            \
   if (fate == GO || fate == KILL_AFTER) result = perform;                                                                       \
-  if (result >= 0) note(kind, inode, name, data, size);                                                                         \
+  if (result >= 0) note(kind, inode, name, place, data, size);                                                                         \
   end_call(fate);                                                                                                               \
   return result
 
@@ -133,7 +133,7 @@ static int opened(const char *path, int flags, mode_t mode) {
   int result = -1;
   if (fate == SHORT) errno = ENOSPC;
   if (fate == GO || fate == KILL_AFTER) result = real(path, flags, mode);
-  if (result >= 0 && !only_looks) note(kind, inode_of(result), name, noted, strlen(noted));
+  if (result >= 0 && !only_looks) note(kind, inode_of(result), name, 0, noted, strlen(noted));
   end_call(fate);
   return result;
 }
@@ -158,6 +158,8 @@ EXPORT ssize_t write(int fd, const void *data, size_t size) {
   const char *name = name_of_fd(fd, path, sizeof path);
   if (!name) return real(fd, data, size);
   enum fate fate = begin_call("write");
+  /* All files but those with requests are written in one go. */
+  long place = (long)lseek(fd, 0, SEEK_CUR);
   ssize_t result = -1;
   if (fate == SHORT) {
     if (size > 1) result = real(fd, data, size / 2);
@@ -166,7 +168,7 @@ EXPORT ssize_t write(int fd, const void *data, size_t size) {
     action = "28";
     at = count + 1;
   } else if (fate != FAIL) result = real(fd, data, size);
-  if (result >= 0) note("write", inode_of(fd), name, data, (size_t)result);
+  if (result >= 0) note("write", inode_of(fd), name, place, data, (size_t)result);
   end_call(fate);
   return result;
 }
@@ -178,7 +180,7 @@ EXPORT ssize_t write(int fd, const void *data, size_t size) {
     char path[4096];                                                                                                            \
     const char *name = name_of_fd(fd, path, sizeof path);                                                                       \
     if (!name) return real arguments;                                                                                           \
-    CALL(kind, name, real arguments, inode_of(fd), "", 0);                                                                      \
+    CALL(kind, name, real arguments, inode_of(fd), 0, "", 0);                                                                      \
   }
 ON_FD(fsync, strcmp(name, ".") ? "sync" : "syncdir", (int fd), (fd))
 ON_FD(fdatasync, "sync", (int fd), (fd))
@@ -194,7 +196,7 @@ EXPORT int flock(int fd, int operation) {
   enum fate fate = begin_call("lock");
   if (fate == SHORT) errno = ENOSPC;
   if (fate != GO && fate != KILL_AFTER) return end_call(fate), -1;
-  note("lock", inode_of(fd), name, "", 0);
+  note("lock", inode_of(fd), name, 0, "", 0);
   pthread_mutex_unlock(&turn);
   int result = real(fd, operation);
   if (fate == KILL_AFTER) raise(SIGKILL);
@@ -205,11 +207,10 @@ EXPORT int flock(int fd, int operation) {
   EXPORT int function(int fd, type size) {                                                                                      \
     static __typeof__(&function) real;                                                                                          \
     if (!real) real = REAL(function);                                                                                           \
-    char path[4096], text[32];                                                                                                  \
+    char path[4096];                                                                                                            \
     const char *name = name_of_fd(fd, path, sizeof path);                                                                       \
     if (!name) return real(fd, size);                                                                                           \
-    int length = snprintf(text, sizeof text, "%lld", (long long)size);                                                          \
-    CALL("truncate", name, real(fd, size), inode_of(fd), text, (size_t)length);                                                 \
+    CALL("truncate", name, real(fd, size), inode_of(fd), (long)size, "", 0);                                                    \
   }
 TRUNCATE(ftruncate, off_t)
 TRUNCATE(ftruncate64, off64_t)
@@ -219,7 +220,7 @@ EXPORT int rename(const char *from, const char *to) {
   if (!real) real = REAL(rename);
   const char *name = name_of(from), *target = name_of(to);
   if (!name || !target) return real(from, to);
-  CALL("rename", name, real(from, to), 0, target, strlen(target));
+  CALL("rename", name, real(from, to), 0, 0, target, strlen(target));
 }
 
 EXPORT int unlink(const char *path) {
@@ -227,7 +228,7 @@ EXPORT int unlink(const char *path) {
   if (!real) real = REAL(unlink);
   const char *name = name_of(path);
   if (!name) return real(path);
-  CALL("unlink", name, real(path), 0, "", 0);
+  CALL("unlink", name, real(path), 0, 0, "", 0);
 }
 
 EXPORT int mkdir(const char *path, mode_t mode) {
@@ -235,5 +236,5 @@ EXPORT int mkdir(const char *path, mode_t mode) {
   if (!real) real = REAL(mkdir);
   const char *name = name_of(path);
   if (!name) return real(path, mode);
-  CALL("mkdir", name, real(path, mode), 0, "", 0);
+  CALL("mkdir", name, real(path, mode), 0, 0, "", 0);
 }

@@ -28,12 +28,12 @@ export function faultsFor(context) {
   }
 }
 
-/** What stands in a log: calls `{ kind, inode, name, data }`, and notes `{ note }` of the process itself. */
+/** What stands in a log: calls `{ kind, inode, name, place, data }`, and notes `{ note }` of the process itself. */
 export function readLog(path) {
   const lines = existsSync(path) ? readFileSync(path, 'latin1').split('\n').filter(Boolean) : []
   return lines.map((line) => {
     if (line.startsWith('note ')) return { note: line.slice('note '.length) }
-    const [kind, inode, name, data] = line.split(' ')
-    return { kind, inode: Number(inode), name, data: Buffer.from(data, 'hex') }
+    const [kind, inode, name, place, data] = line.split(' ')
+    return { kind, inode: Number(inode), name, place: Number(place), data: Buffer.from(data, 'hex') }
   })
 }
