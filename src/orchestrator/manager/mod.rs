@@ -161,8 +161,8 @@ impl JobManager {
         let _control = shared.controls.acquire(&id).await;
         let member = shared.member().await?;
         let manager = member.as_ref().map(|member| member.name().to_owned());
-        let recorded = options.recorded.clone().filter(|_| self.records_options());
-        let status = JobStatus { manager, options: recorded, ..pending_status(&id, &spec) };
+        let status =
+            JobStatus { manager, options: shared.recorded(&options), ..pending_status(&id, &spec) };
         shared.repository.save(&status).await?;
         shared.start(Run::submitted(&id, spec), options, member).await;
         Ok(id)
@@ -272,6 +272,11 @@ impl Shared {
         // Who is not known has no jobs.
         let member = self.member.lock().await.upgrade();
         managers.remove(id, member.as_ref().map_or("", |member| member.name())).await
+    }
+
+    /// What is kept of the options of a job in its record.
+    fn recorded(&self, options: &JobExecutionOptions) -> Option<Arc<str>> {
+        options.recorded.clone().filter(|_| self.repository.managers().is_some())
     }
 
     /// Holds the manager open for somebody who starts a job.

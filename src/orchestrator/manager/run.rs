@@ -64,7 +64,7 @@ impl Run {
             Err(error) => {
                 unhandled(&error);
                 job.ending.set(true);
-                if !self.give_up(shared, &error).await {
+                if !self.give_up(shared, &error, &options).await {
                     shared.miss(&self.id, error);
                 }
                 return None;
@@ -253,10 +253,11 @@ impl Run {
     }
 
     /// Stores that a job failed whose record could not even be read. Gives whether it could.
-    async fn give_up(&self, shared: &Shared, error: &Error) -> bool {
+    async fn give_up(&self, shared: &Shared, error: &Error, options: &JobExecutionOptions) -> bool {
         let Some(spec) = &self.submitted else { return false };
-        let ledger =
-            Ledger::new(Rc::clone(&shared.repository), super::pending_status(&self.id, spec));
+        let recorded = shared.recorded(options);
+        let status = JobStatus { options: recorded, ..super::pending_status(&self.id, spec) };
+        let ledger = Ledger::new(Rc::clone(&shared.repository), status);
         fail(&ledger, error);
         // The cause has been printed; a repository that cannot store this either has nothing new to say.
         ledger.save().await.is_ok()
