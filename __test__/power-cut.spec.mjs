@@ -110,6 +110,18 @@ describe('a power cut', () => {
     }
   })
 
+  it('loses something without fsync, or these tests would see nothing', async (context) => {
+    captureConsole()
+    await atDesk(async (desk) => {
+      const calls = await logOf(context, desk, { specs: specsOf(), fsync: false })
+      const [disk, notes] = [new PowerCut(), []]
+      for (const call of calls) call.note ? notes.push(call.note) : disk.apply(call)
+      mkdirSync(join(desk.home, 'after'))
+      for (const [name, text] of disk.state(() => false)) writeFileSync(join(desk.home, 'after', name), text)
+      await expect(expectReported(join(desk.home, 'after'), readNotes(notes))).rejects.toThrow('without a record')
+    })
+  })
+
   it('does not take a new folder with it', async (context) => {
     captureConsole()
     await atDesk(async (desk) => {

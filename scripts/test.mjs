@@ -31,11 +31,20 @@ const STEPS = [
   ['jest', ['jest --config __test__/jest/jest.config.cjs']],
 ]
 
+const CRASHES = ['crash', 'disk-faults', 'file-job-repository-disk', 'power-cut'].map(
+  (name) => `__test__/${name}.spec.mjs`,
+)
+
+// Only when they are asked for by name: they take minutes.
+const LONG_STEPS = [
+  ['crash', [['vitest', 'run', '--project', 'forks', '--no-file-parallelism', ...CRASHES]], { HELIOS_CRASH: 'long' }],
+]
+
 async function main() {
   const { values } = parseArgs({
     options: { only: { type: 'string' }, bail: { type: 'boolean' }, list: { type: 'boolean' } },
   })
-  const names = STEPS.map(([name]) => name)
+  const names = [...STEPS, ...LONG_STEPS].map(([name]) => name)
   if (values.list) return console.log(names.join('\n'))
   const only = values.only?.split(',')
   const unknown = only?.filter((name) => !names.includes(name)) ?? []
@@ -43,7 +52,8 @@ async function main() {
 
   const env = withToolsOnPath(rustEnvironment())
   const results = []
-  for (const [name, commands, extra] of STEPS.filter(([step]) => only?.includes(step) ?? true)) {
+  const steps = only ? [...STEPS, ...LONG_STEPS].filter(([step]) => only.includes(step)) : STEPS
+  for (const [name, commands, extra] of steps) {
     const started = performance.now()
     let passed = true
     for (const command of commands) passed &&= await run(name, command, { ...env, ...extra })

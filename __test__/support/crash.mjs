@@ -30,14 +30,15 @@ export function specsOf({ jobs = 1, chunks = 3, slow = () => false, merge = (job
 const script = `
   import { appendFileSync } from 'node:fs'
   const [records, work, task] = process.argv.slice(-3)
-  const { specs = [], concurrency = 8, pauses = [] } = JSON.parse(task)
+  const { specs = [], concurrency = 8, pauses = [], fsync = true } = JSON.parse(task)
   const note = (...words) => appendFileSync(work + '/notes', words.join(' ') + '\\n')
   const mark = (...words) => {
     note(...words)
     if (process.env.HELIOS_FAULT_LOG) appendFileSync(process.env.HELIOS_FAULT_LOG, 'note ' + words.join(' ') + '\\n')
   }
   console.log = () => {}
-  const manager = new lib.JobManager(new lib.FileJobRepository(records), new lib.JobExecutor(new lib.LocalWorkerAdapter()))
+  const repository = new lib.FileJobRepository(records, { fsync })
+  const manager = new lib.JobManager(repository, new lib.JobExecutor(new lib.LocalWorkerAdapter()))
   const failed = (what) => (error) => mark('rejected', what, error.code ?? error.message)
   const onChunkComplete = (chunk) => mark('chunk', chunk)
   const end = (id) => manager.waitForJob(id).then(({ state }) => mark('ended', id, state), failed('waitForJob'))
