@@ -52,7 +52,7 @@ pub trait AbortSwitch: fmt::Debug {
 /// Who hears how far a stitcher has come. An error ends the work, which fails with it.
 pub type ProgressListener = Rc<dyn Fn(StitchProgress) -> Result<()>>;
 
-/// Settings of an [`FfmpegStitcher`].
+/// Settings of an [`FfmpegStitcher`](super::FfmpegStitcher).
 #[derive(Clone)]
 pub struct FfmpegStitcherOptions {
     /// The ffmpeg to use. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`.
