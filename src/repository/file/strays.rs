@@ -20,7 +20,9 @@ pub(super) fn remove(folder: &Path) {
         let path = entry.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let temporary = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-        if let Some(target) = temporary.filter(|target| target.ends_with(".json")) {
+        let is_record =
+            |target: &&str| Path::new(target).extension().is_some_and(|end| end == "json");
+        if let Some(target) = temporary.filter(is_record) {
             atomic::remove_stray(&folder.join(target));
         } else if name.ends_with(".journal") {
             drop(remove_void_journal(&path.with_extension("json")));

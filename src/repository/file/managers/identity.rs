@@ -1,6 +1,6 @@
 //! What stands in the file of a manager: whose it is.
 
-use std::fs::File;
+use std::{fs::File, io::Seek};
 
 use crate::model::{Fields, json};
 
@@ -11,9 +11,15 @@ pub(super) fn of(marks: &str) -> String {
     format!("{{\"pid\":{pid}{system},\"attempts\":{}}}\n", json::string(marks))
 }
 
-/// What the names of a manager's attempts begin with. `None` where the text is cut off.
-pub(super) fn marks(identity: &str) -> Option<String> {
-    Fields::parse(identity).ok()?.read("attempts")
+/// What the names of the attempts of the manager begin with whose file this is. `None` where its text is cut off.
+pub(super) fn marks(file: &File) -> Option<String> {
+    read(file)?.read("attempts")
+}
+
+fn read(mut file: &File) -> Option<Fields> {
+    // It may have been read before.
+    file.rewind().ok()?;
+    Fields::parse(&std::io::read_to_string(file).ok()?).ok()
 }
 
 /// Whether the process of a manager is known to be gone. Ids of processes mean something only where this one runs.
@@ -24,8 +30,7 @@ pub(super) fn is_gone(file: &File) -> bool {
         process::{Pid, test_kill_process},
     };
 
-    let Ok(identity) = std::io::read_to_string(file) else { return false };
-    let Ok(fields) = Fields::parse(&identity) else { return false };
+    let Some(fields) = read(file) else { return false };
     let is_here = fields.read::<String>("system").is_some_and(|its| system() == Some(its));
     let pid = fields.read("pid").and_then(Pid::from_raw);
     is_here && pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
@@ -52,15 +57,20 @@ mod tests {
 
     #[test]
     fn process_is_gone_only_where_its_id_means_something() {
-        let is_gone = |identity: &str| {
+        let written = |identity: &str| {
             let path = tempfile::NamedTempFile::new().unwrap();
             path.as_file().write_all(identity.as_bytes()).unwrap();
-            is_gone(&File::open(path.path()).unwrap())
+            File::open(path.path()).unwrap()
         };
+        let is_gone = |identity: &str| is_gone(&written(identity));
         let own = of("marks");
         // Above the highest id that Linux gives.
         let other = own.replace(&std::process::id().to_string(), "4194305");
-        assert_eq!(marks(&own).as_deref(), Some("marks"));
+        let file = written(&own);
+        assert_eq!(
+            [marks(&file), marks(&file)],
+            [Some("marks".to_owned()), Some("marks".to_owned())]
+        );
         assert!(!is_gone(&own));
         assert!(is_gone(&other));
         assert!(!is_gone(&other.replace("pid:[", "pid:[1")));

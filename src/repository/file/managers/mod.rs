@@ -125,23 +125,39 @@ fn is_missing<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-fn is_alive(path: &Path) -> Result<bool, Error> {
+/// What is to be seen of a manager.
+enum Seen {
+    /// It is not there: it has never been, or has left.
+    Nothing,
+    Alive,
+    /// It has died. Its file is locked as long as this is held.
+    Dead(File),
+}
+
+fn look(path: &Path) -> Result<Seen, Error> {
     let file = File::open(path);
     if is_missing(&file) {
-        return Ok(false);
+        return Ok(Seen::Nothing);
     }
     let file = file.map_err(failed("open", path))?;
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
+        Ok(()) => {}
         Err(TryLockError::WouldBlock) if identity::is_gone(&file) => {
             // What a process was starting when it died has its files, and the lock, until its program runs. It is known by its
             // mark only then, so it is waited for.
             file.lock_shared().map_err(failed("flock", path))?;
-            Ok(false)
         }
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(failed("flock", path)(error)),
+        Err(TryLockError::WouldBlock) => return Ok(Seen::Alive),
+        Err(TryLockError::Error(error)) => return Err(failed("flock", path)(error)),
     }
+    // Who leaves removes the file before the lock.
+    let opened = file.metadata().map_err(failed("stat", path))?;
+    let is_there = atomic::names(path, &opened).map_err(failed("stat", path))?;
+    Ok(if is_there { Seen::Dead(file) } else { Seen::Nothing })
+}
+
+fn is_alive(path: &Path) -> Result<bool, Error> {
+    Ok(matches!(look(path)?, Seen::Alive))
 }
 
 fn claim(
@@ -210,10 +226,10 @@ fn dead(folder: &Path) -> Result<Vec<DeadManager>, Error> {
         let name = entry.file_name();
         let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
         let Some(path) = path_of(folder, name) else { continue };
-        if !is_alive(&path)? {
-            // Gone meanwhile, or cut off: then nothing is known of its attempts.
-            let identity = std::fs::read_to_string(&path).unwrap_or_default();
-            let marks = identity::marks(&identity);
+        if let Seen::Dead(file) = look(&path)? {
+            // One that is just joining has not been able to lock it, and to write into it, yet: nothing is known of its
+            // attempts, nor of those of one whose file is cut off.
+            let marks = identity::marks(&file);
             dead.push(DeadManager { name: name.to_owned(), marks });
         }
     }
@@ -229,8 +245,7 @@ fn remove(path: &Path) {
 /// Removes what a manager has left that is really dead: one that was just joining may have been taken for that.
 fn remove_dead(path: &Path) {
     // Who is joining waits for the lock, and sees that the file is gone.
-    let file = File::open(path);
-    if file.as_ref().is_ok_and(|file| file.try_lock_shared().is_ok()) {
+    if let Ok(Seen::Dead(_held)) = look(path) {
         remove(path);
     }
 }
@@ -302,26 +317,29 @@ impl Membership for Member {
         let file = Arc::downgrade(&self.file);
         Box::new(move || {
             // Its name stays, so that somebody waits for the processes that are still being ended.
-            file.upgrade().inspect(|file| drop(unlock(file)));
+            file.upgrade().and_then(|file| taken(&file)).inspect(give_up);
         })
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if let Some(file) = unlock(&self.file) {
+        if let Some(file) = taken(&self.file) {
             // Locked until it is gone: nobody shall take it for a dead one's, and end what else runs in this process.
             remove(&self.path);
-            drop(file);
+            give_up(&file);
         }
     }
 }
 
-/// Takes out the file and gives up the lock, for a process too that is just being started and has the file.
-fn unlock(file: &Mutex<Option<File>>) -> Option<File> {
-    let file = file.lock().unwrap_or_else(PoisonError::into_inner).take();
+fn taken(file: &Mutex<Option<File>>) -> Option<File> {
+    file.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Gives up the lock, for a process too that is just being started and has the file.
+fn give_up(file: &File) {
     // Closing the file is the other way.
-    file.inspect(|file| drop(file.unlock()))
+    drop(file.unlock());
 }
 
 #[cfg(test)]
