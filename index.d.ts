@@ -147,6 +147,12 @@ export interface JobStatus {
   createdAt: number
   /** When it last changed, in milliseconds since the epoch. */
   updatedAt: number
+  /** When it was first run, in milliseconds since the epoch. */
+  startedAt?: number
+  /** When it completed, failed or was cancelled, in milliseconds since the epoch. */
+  finishedAt?: number
+  /** What is being done for it, or was when it failed, was cancelled or paused. */
+  phase?: JobPhase
   /** What came of it: a `VideoProof`, where an `FfmpegStitcher` has joined the chunks on this machine. */
   result?: any
   /** How long its chunks took together, in milliseconds. */

@@ -115,7 +115,10 @@ describe('a power cut', () => {
     await atDesk(async (desk) => {
       const calls = await logOf(context, desk, { specs: specsOf(), fsync: false })
       const [disk, notes] = [new PowerCut(), []]
-      for (const call of calls) call.note ? notes.push(call.note) : disk.apply(call)
+      for (const call of calls) {
+        if (call.note) notes.push(call.note)
+        else disk.apply(call)
+      }
       mkdirSync(join(desk.home, 'after'))
       for (const [name, text] of disk.state(() => false)) writeFileSync(join(desk.home, 'after', name), text)
       await expect(expectReported(join(desk.home, 'after'), readNotes(notes))).rejects.toThrow('without a record')

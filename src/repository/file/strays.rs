@@ -20,19 +20,22 @@ pub(super) fn remove(folder: &Path) {
         let path = entry.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let temporary = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-        let is_record =
-            |target: &&str| Path::new(target).extension().is_some_and(|end| end == "json");
-        if let Some(target) = temporary.filter(is_record) {
-            atomic::remove_stray(&folder.join(target));
-        } else if name.ends_with(".journal") {
+        let target = temporary.map(|target| folder.join(target));
+        if let Some(target) = target.filter(|target| ends_with(target, "json")) {
+            atomic::remove_stray(&target);
+        } else if ends_with(&path, "journal") {
             drop(remove_void_journal(&path.with_extension("json")));
-        } else if name.starts_with(PREFIX) && path.extension().is_some_and(|end| end == ASKED) {
+        } else if name.starts_with(PREFIX) && ends_with(&path, ASKED) {
             // A manager has its own file before anybody can ask it for something.
             if !path.with_extension("").exists() {
                 drop(std::fs::remove_file(path));
             }
         }
     }
+}
+
+fn ends_with(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|its| its == extension)
 }
 
 fn remove_void_journal(record: &Path) -> Result<(), Error> {
