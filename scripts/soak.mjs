@@ -30,8 +30,12 @@ function specOf(name, commandOf = () => '') {
   const chunks = Array.from({ length: CHUNKS }, (_, id) => {
     return { id, command: `sh -c "${commandOf(id)}sleep 0.02; printf done > ${id}.out"`, outputFile: `${id}.out` }
   })
-  const metadata = { totalFrames: CHUNKS, fps: 1, width: 2, height: 2, duration: CHUNKS }
-  return { id: name, metadata, chunks, mergeCommand: 'true' }
+  return {
+    id: name,
+    metadata: { totalFrames: CHUNKS, fps: 1, width: 2, height: 2, duration: CHUNKS },
+    chunks,
+    mergeCommand: 'true',
+  }
 }
 
 async function soak({ minutes, seed }) {
@@ -39,18 +43,14 @@ async function soak({ minutes, seed }) {
   const records = join(home, 'records')
   const mark = `HELIOS_SOAK=${randomUUID()}`
   process.env.HELIOS_SOAK = mark.split('=')[1]
-  const random = randomOf(seed)
-  const manager = managerOf(records)
-  const lost = []
-  const done = { jobs: 0, ...Object.fromEntries(Object.keys(kinds).map((kind) => [kind, 0])) }
-  const samples = []
+  const [random, manager] = [randomOf(seed), managerOf(records)]
+  const [done, lost, samples] = [{ jobs: 0 }, [], []]
   const [started, span] = [performance.now(), minutes * 60_000]
   say(`seed ${seed}, ${minutes} min`)
   say('     s    jobs  rss MB  handles  fds  threads  strays  processes')
   try {
     while (performance.now() - started < span) {
-      const batch = Array.from({ length: AT_ONCE }, () => random.pick(Object.keys(kinds)))
-      await Promise.all(batch.map((kind) => one(kind)))
+      await Promise.all(Array.from({ length: AT_ONCE }, () => one(random.pick(Object.keys(kinds)))))
       if (performance.now() - started > (samples.length * span) / SAMPLES) samples.push(await sample())
     }
     samples.push(await sample())
@@ -63,7 +63,7 @@ async function soak({ minutes, seed }) {
 
   async function one(kind) {
     const name = `${kind} ${(done.jobs += 1)}`
-    done[kind] += 1
+    done[kind] = (done[kind] ?? 0) + 1
     const work = join(home, String(done.jobs))
     mkdirSync(work)
     try {
@@ -74,9 +74,8 @@ async function soak({ minutes, seed }) {
       // An owner that was killed before it had submitted it.
       if (!record) return void (kind === 'killed' || lost.push(`${name}: no record`))
       const logged = record.logs.map(({ chunkId }) => chunkId)
-      const missing = reported.filter((id) => !logged.includes(id))
-      if (missing.length > 0) lost.push(`${name}: ${missing} reported, not recorded`)
-      if (!ends[kind].includes(record.state)) lost.push(`${name}: ${record.state} (${record.error})`)
+      for (const id of reported) if (!logged.includes(id)) lost.push(`${name}: ${id} reported, not recorded`)
+      if (!(ends[kind] ?? ['completed']).includes(record.state)) lost.push(`${name}: ${record.state} (${record.error})`)
       const rendered = (id) => logged.includes(id) && existsSync(join(work, `${id}.out`))
       const isWhole = Array.from({ length: CHUNKS }, (_, id) => id).every(rendered)
       if (record.state === 'completed' && !isWhole) lost.push(`${name}: completed with ${logged}`)
@@ -103,8 +102,7 @@ async function soak({ minutes, seed }) {
       processes: living(mark).length,
     }
     const cells = [(performance.now() - started) / 1000, done.jobs, ...Object.values(seen)]
-    const widths = [6, 8, 8, 9, 5, 9, 8, 11]
-    say(cells.map((cell, at) => String(Math.round(cell)).padStart(widths[at])).join(''))
+    say(cells.map((cell, at) => String(Math.round(cell)).padStart([6, 8, 8, 9, 5, 9, 8, 11][at])).join(''))
     if (seen.strays > 0) lost.push(`left in the folder of records: ${readdirSync(records)}`)
     if (seen.processes > 0) lost.push(`processes left: ${living(mark)}`)
     return seen
@@ -157,15 +155,8 @@ const kinds = {
   },
 }
 
-/** The states in which each may end. */
-const ends = {
-  plain: ['completed'],
-  paused: ['completed'],
-  cancelled: ['cancelled', 'completed'],
-  retried: ['completed'],
-  failed: ['failed'],
-  killed: ['completed'],
-}
+/** The states in which each may end, unless it is `completed`. */
+const ends = { cancelled: ['cancelled', 'completed'], failed: ['failed'] }
 
 /** The owner that is killed: prints the chunks that were reported. */
 async function own(records, work, name) {
@@ -179,25 +170,21 @@ function living(mark) {
   if (!existsSync('/proc/self/environ')) return []
   return readdirSync('/proc').filter((pid) => {
     try {
-      const isOther = /^\d+$/.test(pid) && Number(pid) !== process.pid
-      return isOther && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark)
+      return Number(pid) !== process.pid && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark)
     } catch {
       return false
     }
   })
 }
 
-/** What is above where it was, going by medians of the second quarter and the last. */
+/** What is above where it was, by the medians of the second quarter and the last. */
 function grown(samples) {
   const quarter = Math.floor(samples.length / 4)
-  const median = (list, name) => list.map((one) => one[name]).sort((a, b) => a - b)[Math.floor(list.length / 2)]
+  const median = (name) => (list) => list.map((one) => one[name]).sort((a, b) => a - b)[Math.floor(list.length / 2)]
   return Object.entries(ROOM).flatMap(([name, [part, all]]) => {
-    const before = median(samples.slice(quarter, 2 * quarter + 1), name)
-    const after = median(samples.slice(-quarter - 1), name)
+    const [before, after] = [samples.slice(quarter, 2 * quarter + 1), samples.slice(-quarter - 1)].map(median(name))
     say(`${name.padEnd(8)} ${before.toFixed(1)} -> ${after.toFixed(1)}`)
-    return after > before * (1 + part) + all
-      ? [`${name} has grown from ${before.toFixed(1)} to ${after.toFixed(1)}`]
-      : []
+    return after > before * (1 + part) + all ? [`${name} has grown`] : []
   })
 }
 
@@ -206,7 +193,7 @@ else {
   const { values } = parseArgs({ options: { minutes: { type: 'string' }, seed: { type: 'string' } } })
   const [minutes, seed] = [Number(values.minutes ?? 5), Number(values.seed ?? Math.floor(Math.random() * 1e9))]
   const wrong = await soak({ minutes, seed })
-  for (const line of wrong) say(line)
+  wrong.forEach(say)
   say(wrong.length > 0 ? `${wrong.length} things are wrong.` : 'Nothing has grown, nothing was lost.')
   process.exitCode = wrong.length > 0 ? 1 : 0
 }
