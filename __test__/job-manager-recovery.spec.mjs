@@ -1,5 +1,5 @@
 // JobManager.recover(): what becomes of jobs whose process has died.
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -19,6 +19,19 @@ function desk(options) {
   const runs = (chunk) =>
     existsSync(join(work, `${chunk}.runs`)) ? readFileSync(join(work, `${chunk}.runs`), 'utf8') : ''
   return { records, work, repository, manager, runs, open: () => writeFileSync(join(work, 'open'), '') }
+}
+
+/** The files below a folder that this process has open, where the system tells. */
+function openBelow(folder) {
+  if (process.platform !== 'linux') return []
+  const target = (fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  }
+  return readdirSync('/proc/self/fd').map(target).filter((path) => path.startsWith(folder))
 }
 
 /** Chunks that note that they run; all but the first wait until the file `open` is there. */
@@ -165,6 +178,7 @@ describe('recover', () => {
     await until(() => at.runs(2) === 'x' && existsSync(join(at.work, '0.out')), 'the chunks')
     await until(async () => (await at.repository.list())[0].completedChunks === 1, 'the first chunk')
     await worker.terminate()
+    await until(() => openBelow(at.records).length === 0, 'the files of its jobs to be closed')
     const [id] = await within(10_000, at.manager.recover(), 'recover')
     expect(mark.living()).toEqual([])
     at.open()

@@ -1,6 +1,7 @@
 //! The one writer of a job's record.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
@@ -44,12 +45,18 @@ pub(super) struct Ledger {
     /// What the last save failed with, until whoever began it has seen it.
     failed: RefCell<Option<Error>>,
     closed: CancellationToken,
+    _at_end: Option<Box<dyn Any>>,
 }
 
 impl Ledger {
     /// The ledger of the job with the given record.
-    pub(super) fn new(repository: Rc<dyn JobRepository>, status: JobStatus) -> Rc<Self> {
+    pub(super) fn new(
+        repository: Rc<dyn JobRepository>,
+        status: JobStatus,
+        spawner: &dyn LocalSpawner,
+    ) -> Rc<Self> {
         let journal = repository.journal(&status.id);
+        let at_end = journal.as_ref().map(|journal| spawner.at_end(journal.release()));
         Rc::new(Self {
             repository,
             journal,
@@ -61,6 +68,7 @@ impl Ledger {
             writing: RefCell::default(),
             failed: RefCell::default(),
             closed: CancellationToken::new(),
+            _at_end: at_end,
         })
     }
 

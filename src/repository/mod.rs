@@ -77,6 +77,11 @@ pub trait Journal: fmt::Debug {
 
     /// Stores events on top of the record that was saved last.
     fn append(&self, events: Vec<JobEvent>) -> LocalBoxFuture<'_, Result<Appended>>;
+
+    /// What gives back what the journal holds open where it cannot be dropped any more.
+    fn release(&self) -> Box<dyn FnOnce()> {
+        Box::new(|| ())
+    }
 }
 
 /// What became of events that were to be stored.

@@ -70,7 +70,7 @@ impl Run {
                 return None;
             }
         };
-        let ledger = Ledger::new(Rc::clone(&shared.repository), status);
+        let ledger = Ledger::new(Rc::clone(&shared.repository), status, &*shared.spawner);
         let outcome = self.work(shared, job, &ledger, options, begun).await;
         let state = match (job.wanted.get(), &outcome) {
             (Some(stop), _) => stop.state(),
@@ -257,7 +257,7 @@ impl Run {
         let Some(spec) = &self.submitted else { return false };
         let recorded = shared.recorded(options);
         let status = JobStatus { options: recorded, ..super::pending_status(&self.id, spec) };
-        let ledger = Ledger::new(Rc::clone(&shared.repository), status);
+        let ledger = Ledger::new(Rc::clone(&shared.repository), status, &*shared.spawner);
         fail(&ledger, error);
         // The cause has been printed; a repository that cannot store this either has nothing new to say.
         ledger.save().await.is_ok()

@@ -5,11 +5,11 @@
 mod format;
 
 use std::{
-    cell::RefCell,
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -52,8 +52,25 @@ pub(super) struct FileJournal {
     pub(super) record: PathBuf,
     pub(super) durability: Durability,
     pub(super) writers: Rc<KeyedLock>,
+    state: Arc<Mutex<Place>>,
+}
+
+/// What a journal holds open. Threads that write put it back here, so that it is found when nobody waits for them any more.
+#[derive(Debug, Default)]
+struct Place {
     /// `None` where the record was not written by us, or something went wrong since: then it has to be written again.
-    state: RefCell<Option<State>>,
+    state: Option<State>,
+    released: bool,
+}
+
+impl Place {
+    fn put(&mut self, state: State) {
+        self.state = Some(state).filter(|_| !self.released);
+    }
+}
+
+fn open(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a journal is.
@@ -74,24 +91,32 @@ impl FileJournal {
         durability: Durability,
         writers: Rc<KeyedLock>,
     ) -> Self {
-        Self { id: id.to_owned(), record, durability, writers, state: RefCell::default() }
+        Self { id: id.to_owned(), record, durability, writers, state: Arc::default() }
     }
 }
 
 impl Journal for FileJournal {
     fn save<'a>(&'a self, job: &'a JobStatus) -> LocalBoxFuture<'a, Result<()>> {
         async move {
-            self.state.take();
+            open(&self.state).state = None;
             let document = job.document()?;
             let (path, durability) = (self.record.clone(), self.durability);
             let _writer = self.writers.acquire(&self.id).await;
-            let started = Instant::now();
-            let written =
-                task::blocking(move || save(&path, durability, |out| document.write_to(out)));
-            let record = written.await?;
-            let written = (Instant::now(), started.elapsed());
-            let state = State { record, file: None, chain: Chain::default(), size: 0, written };
-            *self.state.borrow_mut() = Some(state);
+            let place = Arc::clone(&self.state);
+            task::blocking(move || {
+                let started = Instant::now();
+                let record = save(&path, durability, |out| document.write_to(out))?;
+                let written = (Instant::now(), started.elapsed());
+                open(&place).put(State {
+                    record,
+                    file: None,
+                    chain: Chain::default(),
+                    size: 0,
+                    written,
+                });
+                Ok::<_, Error>(())
+            })
+            .await?;
             Ok(())
         }
         .boxed_local()
@@ -100,20 +125,31 @@ impl Journal for FileJournal {
     fn append(&self, events: Vec<JobEvent>) -> LocalBoxFuture<'_, Result<Appended>> {
         async move {
             // Taken out: what goes wrong, or is left in the middle, leaves nothing to go on from.
-            let Some(mut state) = self.state.take() else { return Ok(Appended::NotHere) };
+            let Some(mut state) = open(&self.state).state.take() else {
+                return Ok(Appended::NotHere);
+            };
             let (path, durability) = (self.record.clone(), self.durability);
+            let place = Arc::clone(&self.state);
             let _writer = self.writers.acquire(&self.id).await;
-            let (appended, state) = task::blocking(move || {
+            let appended = task::blocking(move || {
                 let appended = state.append(&path, durability, &events)?;
-                Ok::<_, Error>((appended, state))
-            })
-            .await?;
-            if appended == Appended::Stored {
-                *self.state.borrow_mut() = Some(state);
-            }
-            Ok(appended)
+                if appended == Appended::Stored {
+                    open(&place).put(state);
+                }
+                Ok::<_, Error>(appended)
+            });
+            Ok(appended.await?)
         }
         .boxed_local()
+    }
+
+    fn release(&self) -> Box<dyn FnOnce()> {
+        let place = Arc::downgrade(&self.state);
+        Box::new(move || {
+            if let Some(place) = place.upgrade() {
+                *open(&place) = Place { state: None, released: true };
+            }
+        })
     }
 }
 
