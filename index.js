@@ -12,6 +12,7 @@ export const {
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
+  LocalStorageAdapter,
   LocalWorkerAdapter,
   RenderExecutor,
   initInfrastructure,

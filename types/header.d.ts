@@ -394,6 +394,12 @@ export interface ArtifactStorage {
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
 }
 
+/** Settings of a `LocalStorageAdapter`. */
+export interface LocalStorageAdapterOptions {
+  /** The folder that has a folder for each job. */
+  storageDir: string
+}
+
 /** What `syncWorkspaceDependencies` works on. */
 export interface SyncOptions {
   /** The folder that has `packages` in it. */

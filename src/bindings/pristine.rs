@@ -21,10 +21,21 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),
     (c"FfmpegStitcher", &[c"stitch"]),
+    (c"LocalStorageAdapter", STORAGE),
     (c"JobManager", &[]),
     (c"RenderExecutor", &[]),
 ];
 const REPOSITORY: &[&CStr] = &[c"save", c"get", c"list", c"delete"];
+const STORAGE: &[&CStr] = &[
+    c"uploadAssetBundle",
+    c"downloadAssetBundle",
+    c"deleteAssetBundle",
+    c"uploadJobSpec",
+    c"downloadJobSpec",
+    c"deleteJobSpec",
+    c"uploadChunkOutput",
+    c"downloadChunkOutput",
+];
 
 /// Methods are called on what users have of our objects: also on proxies, as state libraries make them, and on objects that
 /// inherit from one. Node-API knows neither, so each object carries a way to itself. A function, because such libraries

@@ -9,7 +9,9 @@ pub use system::SystemError;
 #[cfg(all(feature = "node", not(test)))]
 pub(crate) use system::{code, errno};
 
-use crate::{governance, model::RetryHint, orchestrator, process, repository, stitcher, worker};
+use crate::{
+    governance, model::RetryHint, orchestrator, process, repository, stitcher, storage, worker,
+};
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,6 +53,9 @@ pub enum Error {
     /// The chunks could not be joined.
     #[error(transparent)]
     Stitch(stitcher::Error),
+    /// Assets, a definition or an output could not be stored or fetched.
+    #[error(transparent)]
+    Storage(storage::Error),
     /// A chunk could not be run inside a worker.
     #[error(transparent)]
     Worker(worker::Error),
@@ -166,6 +171,18 @@ impl From<stitcher::Error> for Error {
         match error {
             stitcher::Error::System(system) => Self::System(system),
             other => Self::Stitch(other),
+        }
+    }
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::System(system) => Self::System(system),
+            storage::Error::InvalidId(_) => {
+                Self::InvalidInput(InvalidInput::new(error.to_string()))
+            }
+            other => Self::Storage(other),
         }
     }
 }

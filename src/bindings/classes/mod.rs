@@ -6,13 +6,16 @@ mod functions;
 mod in_memory_job_repository;
 mod job_executor;
 mod job_manager;
+mod local_storage_adapter;
 mod local_worker_adapter;
 mod render_executor;
+mod storage;
 
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
 pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;
+pub(super) use local_storage_adapter::LocalStorageAdapter;
 pub(super) use local_worker_adapter::LocalWorkerAdapter;
 
 use std::{

@@ -68,6 +68,12 @@ impl Realm {
         self.spec_with(job, list, "job.spec")
     }
 
+    /// Reads a job that is only stored: all it must have is a JSON form.
+    pub(in super::super) fn read_stored_spec(self: &Rc<Self>, job: Value) -> Result<JobSpec> {
+        super::require_object(self.state.js, job, "spec")?;
+        self.read_recorded_spec(job)
+    }
+
     fn spec_with(self: &Rc<Self>, job: Value, list: Value, path: &str) -> Result<JobSpec> {
         let js = self.state.js;
         let list = self.caught(self.glue(c"copyList", &[list]))?;

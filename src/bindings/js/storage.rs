@@ -6,16 +6,26 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use super::{
     super::{
+        classes::LocalStorageAdapter,
+        pristine::instance,
         realm::Realm,
+        reference::JsRef,
         value::{JsResult, Value},
     },
     UserObject,
 };
-use crate::{Result, model::JobSpec, storage::ArtifactStorage};
+use crate::{
+    Result,
+    model::{ChunkId, JobSpec},
+    storage::ArtifactStorage,
+};
 
-/// A storage of the caller's.
+/// A storage of the caller's, or one of ours.
 #[derive(Debug)]
-pub(in super::super) struct UserStorage(UserObject);
+pub(in super::super) struct UserStorage {
+    user: UserObject,
+    native: Option<(&'static CStr, Rc<dyn ArtifactStorage>)>,
+}
 
 impl UserStorage {
     /// The storage that `value` is.
@@ -23,15 +33,46 @@ impl UserStorage {
         realm: &Rc<Realm>,
         value: Value,
     ) -> Result<Rc<dyn ArtifactStorage>> {
-        Ok(Rc::new(Self(UserObject::new(realm, value)?)))
+        let local = instance::<LocalStorageAdapter>(&realm.state, value);
+        let native = local.map(|local| (c"LocalStorageAdapter", Rc::clone(&local.storage.core)));
+        Ok(Rc::new(Self { user: UserObject::new(realm, value)?, native }))
     }
 
-    fn strings(&self, texts: [&str; 2]) -> [Value; 2] {
-        texts.map(|text| self.0.realm.state.js.string(text))
+    /// The storage of ours that this is, if it behaves like one.
+    fn native(&self) -> Option<&dyn ArtifactStorage> {
+        let (class, native) = self.native.as_ref()?;
+        self.user.is_pristine(class).then_some(&**native)
     }
 
-    async fn delete(&self, method: &CStr, job_id: &str, url: &str) -> Result<()> {
-        self.0.invoke(method, &self.strings([job_id, url]), |_, _| Ok(())).await
+    fn strings<const N: usize>(&self, texts: [&str; N]) -> [Value; N] {
+        texts.map(|text| self.user.realm.state.js.string(text))
+    }
+
+    async fn act<const N: usize>(&self, method: &CStr, texts: [&str; N]) -> Result<()> {
+        self.user.invoke(method, &self.strings(texts), |_, _| Ok(())).await
+    }
+
+    async fn call_upload_bundle(&self, job_id: &str, local_dir: &str) -> Result<String> {
+        self.user.invoke(c"uploadAssetBundle", &self.strings([job_id, local_dir]), url).await
+    }
+
+    async fn call_upload_spec(&self, job_id: &str, spec: &JobSpec) -> Result<String> {
+        let realm = &self.user.realm;
+        let arguments = [realm.state.js.string(job_id), realm.spec_value(spec)?];
+        self.user.invoke(c"uploadJobSpec", &arguments, url).await
+    }
+
+    async fn call_download_spec(&self, job_id: &str, url: &str) -> Result<JobSpec> {
+        let arguments = self.strings([job_id, url]);
+        let keep = |realm: &Rc<Realm>, value| JsRef::new(&realm.state, value);
+        let spec = self.user.invoke(c"downloadJobSpec", &arguments, keep).await?;
+        self.user.realm.read_spec(spec.get(), "the result of downloadJobSpec")
+    }
+
+    async fn call_upload_output(&self, job_id: &str, chunk: ChunkId, file: &str) -> Result<String> {
+        let js = self.user.realm.state.js;
+        let arguments = [js.string(job_id), js.number(chunk.get()), js.string(file)];
+        self.user.invoke(c"uploadChunkOutput", &arguments, url).await
     }
 }
 
@@ -45,7 +86,22 @@ impl ArtifactStorage for UserStorage {
         job_id: &'a str,
         local_dir: &'a str,
     ) -> LocalBoxFuture<'a, Result<String>> {
-        async move { self.0.invoke(c"uploadAssetBundle", &self.strings([job_id, local_dir]), url).await }.boxed_local()
+        match self.native() {
+            Some(native) => native.upload_asset_bundle(job_id, local_dir),
+            None => self.call_upload_bundle(job_id, local_dir).boxed_local(),
+        }
+    }
+
+    fn download_asset_bundle<'a>(
+        &'a self,
+        job_id: &'a str,
+        url: &'a str,
+        target_dir: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        match self.native() {
+            Some(native) => native.download_asset_bundle(job_id, url, target_dir),
+            None => self.act(c"downloadAssetBundle", [job_id, url, target_dir]).boxed_local(),
+        }
     }
 
     fn delete_asset_bundle<'a>(
@@ -53,7 +109,10 @@ impl ArtifactStorage for UserStorage {
         job_id: &'a str,
         url: &'a str,
     ) -> LocalBoxFuture<'a, Result<()>> {
-        self.delete(c"deleteAssetBundle", job_id, url).boxed_local()
+        match self.native() {
+            Some(native) => native.delete_asset_bundle(job_id, url),
+            None => self.act(c"deleteAssetBundle", [job_id, url]).boxed_local(),
+        }
     }
 
     fn upload_job_spec<'a>(
@@ -61,11 +120,21 @@ impl ArtifactStorage for UserStorage {
         job_id: &'a str,
         spec: &'a JobSpec,
     ) -> LocalBoxFuture<'a, Result<String>> {
-        async move {
-            let arguments = [self.0.realm.state.js.string(job_id), self.0.realm.spec_value(spec)?];
-            self.0.invoke(c"uploadJobSpec", &arguments, url).await
+        match self.native() {
+            Some(native) => native.upload_job_spec(job_id, spec),
+            None => self.call_upload_spec(job_id, spec).boxed_local(),
         }
-        .boxed_local()
+    }
+
+    fn download_job_spec<'a>(
+        &'a self,
+        job_id: &'a str,
+        url: &'a str,
+    ) -> LocalBoxFuture<'a, Result<JobSpec>> {
+        match self.native() {
+            Some(native) => native.download_job_spec(job_id, url),
+            None => self.call_download_spec(job_id, url).boxed_local(),
+        }
     }
 
     fn delete_job_spec<'a>(
@@ -73,6 +142,33 @@ impl ArtifactStorage for UserStorage {
         job_id: &'a str,
         url: &'a str,
     ) -> LocalBoxFuture<'a, Result<()>> {
-        self.delete(c"deleteJobSpec", job_id, url).boxed_local()
+        match self.native() {
+            Some(native) => native.delete_job_spec(job_id, url),
+            None => self.act(c"deleteJobSpec", [job_id, url]).boxed_local(),
+        }
+    }
+
+    fn upload_chunk_output<'a>(
+        &'a self,
+        job_id: &'a str,
+        chunk: ChunkId,
+        local_file: &'a str,
+    ) -> LocalBoxFuture<'a, Result<String>> {
+        match self.native() {
+            Some(native) => native.upload_chunk_output(job_id, chunk, local_file),
+            None => self.call_upload_output(job_id, chunk, local_file).boxed_local(),
+        }
+    }
+
+    fn download_chunk_output<'a>(
+        &'a self,
+        job_id: &'a str,
+        url: &'a str,
+        local_file: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        match self.native() {
+            Some(native) => native.download_chunk_output(job_id, url, local_file),
+            None => self.act(c"downloadChunkOutput", [job_id, url, local_file]).boxed_local(),
+        }
     }
 }

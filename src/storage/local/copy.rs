@@ -1,0 +1,106 @@
+//! Copies files, many at a time, none of them half.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use uuid::Uuid;
+
+use super::{super::Error, failed, tree::Tree};
+
+/// How many files are copied at once: a network share answers late, and takes many questions.
+const MAX_THREADS: usize = 16;
+/// A thread for fewer files than this costs more than it saves.
+const FILES_PER_THREAD: usize = 16;
+
+/// Copies all of `tree` from one folder to another, which may hold other files already. What fails removes the files that it
+/// has brought.
+pub(super) fn tree(tree: &Tree, source: &Path, target: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(target).map_err(failed("mkdir", target))?;
+    for folder in &tree.folders {
+        let folder = target.join(folder);
+        std::fs::create_dir_all(&folder).map_err(failed("mkdir", &folder))?;
+    }
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let brought = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(file) = tree.files.get(next.fetch_add(1, Relaxed)) {
+            let to = target.join(file);
+            let is_new = !to.exists();
+            match self::file(&source.join(file), &to) {
+                Ok(()) if is_new => lock(&brought).push(to),
+                Ok(()) => {}
+                Err(error) => {
+                    next.fetch_add(tree.files.len(), Relaxed);
+                    lock(&failure).get_or_insert(error);
+                }
+            }
+        }
+    };
+    let threads = tree.files.len().div_ceil(FILES_PER_THREAD).min(MAX_THREADS);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let Some(error) = lock(&failure).take() else { return permissions(tree, source, target) };
+    for file in lock(&brought).drain(..) {
+        // The failure that is told is the first one.
+        drop(std::fs::remove_file(file));
+    }
+    Err(error)
+}
+
+/// Gives the folders their permissions, once all that belongs into them is there, the inner ones first.
+fn permissions(tree: &Tree, source: &Path, target: &Path) -> Result<(), Error> {
+    for folder in tree.folders.iter().rev() {
+        let (from, to) = (source.join(folder), target.join(folder));
+        let permissions = std::fs::metadata(&from).map_err(failed("stat", &from))?.permissions();
+        std::fs::set_permissions(&to, permissions).map_err(failed("chmod", &to))?;
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Copies one file, with its permissions. It appears at its place when it is whole.
+pub(super) fn file(source: &Path, target: &Path) -> Result<(), Error> {
+    let partial = Partial::beside(target);
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("mkdir", folder))?;
+    }
+    let size = std::fs::metadata(source).map_err(failed("open", source))?.len();
+    let copied = std::fs::copy(source, &partial.0).map_err(failed("copyfile", source))?;
+    let arrived = std::fs::metadata(&partial.0).map_err(failed("stat", target))?.len();
+    if copied != size || arrived != size {
+        return Err(Error::Changed { file: source.to_owned(), copied: arrived, size });
+    }
+    std::fs::rename(&partial.0, target).map_err(failed("rename", target))
+}
+
+/// A file that is not whole yet. Removed unless it was renamed.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn beside(target: &Path) -> Self {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(target.file_name().unwrap_or_default());
+        name.push(format!(".{}", Uuid::new_v4()));
+        Self(target.with_file_name(name))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Renamed, or never made: then there is nothing to remove.
+        drop(std::fs::remove_file(&self.0));
+    }
+}

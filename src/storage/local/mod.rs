@@ -1,0 +1,273 @@
+//! Keeps the files of jobs in a folder that all workers can reach.
+
+mod copy;
+mod tree;
+
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use self::tree::Tree;
+use super::{ArtifactStorage, Error};
+use crate::{
+    Result,
+    error::SystemError,
+    model::{ChunkId, JobSpec, JsonSpec, json},
+    path,
+    repository::atomic::{self, Durability},
+    task,
+};
+
+/// What its URLs begin with.
+const SCHEME: &str = "local://";
+/// The name of a job's definition in its folder; beside it, after the job's id, where the folder has such a file of its own.
+const SPEC: &str = "job.json";
+/// The folder of chunk outputs in that of a job.
+const OUTPUTS: &str = ".helios-outputs";
+
+/// Keeps each job in a folder of its own below one that all workers can reach, such as a network share.
+///
+/// Files are copied by the file system's own means, without reading them where it can do so. What is being written has
+/// another name until it is whole.
+#[derive(Clone, Debug)]
+pub struct LocalStorageAdapter {
+    folder: PathBuf,
+}
+
+impl LocalStorageAdapter {
+    /// A storage in `folder`, which is made when something is stored. A relative one stays relative.
+    pub fn new(folder: impl AsRef<Path>) -> Self {
+        Self { folder: path_clean::clean(folder) }
+    }
+
+    /// The folder of a job.
+    fn place(&self, job_id: &str) -> Result<PathBuf, Error> {
+        relative(job_id)
+            .map(|id| self.folder.join(id))
+            .ok_or_else(|| Error::InvalidId(job_id.to_owned()))
+    }
+
+    /// What a URL of ours means: always something below the folder.
+    fn locate(&self, url: &str) -> Result<PathBuf, Error> {
+        let path = url.strip_prefix(SCHEME).ok_or_else(|| Error::Scheme(url.to_owned()))?;
+        let located = path::resolve(Path::new(path));
+        let root = path::resolve(&self.folder);
+        if located == root || !located.starts_with(&root) {
+            return Err(Error::Traversal(url.to_owned()));
+        }
+        // A link in the folder may lead out of it.
+        match (located.canonicalize(), root.canonicalize()) {
+            (Ok(real), Ok(root)) if !real.starts_with(&root) => {
+                Err(Error::Traversal(url.to_owned()))
+            }
+            _ => Ok(located),
+        }
+    }
+}
+
+/// `text` as the path of something below a folder.
+fn relative(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let is_plain = |component| matches!(component, Component::Normal(_));
+    let is_clean = !text.is_empty() && !text.contains(['\\', '\0']) && !text.ends_with('/');
+    // `components` leaves `.` and doubled slashes out of sight.
+    let is_clean = is_clean && !text.split('/').any(|part| matches!(part, "" | "." | ".."));
+    (is_clean && path.components().all(is_plain)).then(|| path.to_owned())
+}
+
+fn url(path: &Path) -> String {
+    format!("{SCHEME}{}", path.to_string_lossy())
+}
+
+/// Where the definition is of a job whose folder has a file of that name itself.
+fn beside(place: &Path) -> PathBuf {
+    let mut name = place.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(SPEC);
+    place.with_file_name(name)
+}
+
+fn failed<'a>(syscall: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::System(SystemError::new(source, syscall, path))
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+fn upload(folder: &Path, place: &Path, storage: &Path) -> Result<(), Error> {
+    if !folder.is_dir() {
+        return Err(Error::NoLocalFolder(folder.to_owned()));
+    }
+    let mut tree = Tree::read(folder)?;
+    // A storage in the folder of the job does not keep itself.
+    if let Ok(inside) = path::resolve(storage).strip_prefix(path::resolve(folder)) {
+        tree.leave_out(inside);
+    }
+    let (own, other) = (place.join(SPEC), beside(place));
+    if tree.has_file(SPEC) {
+        // From now on the job's definition is beside the folder: what is in it is the user's own.
+        if !other.exists() {
+            match std::fs::rename(&own, &other) {
+                Err(error) if is_missing(&error) => {
+                    let parent = other.parent().unwrap_or(place);
+                    std::fs::create_dir_all(parent).map_err(failed("mkdir", parent))?;
+                    std::fs::write(&other, "").map_err(failed("open", &other))?;
+                }
+                moved => moved.map_err(failed("rename", &own))?,
+            }
+        }
+    }
+    copy::tree(&tree, folder, place)
+}
+
+fn download(source: &Path, target: &Path) -> Result<(), Error> {
+    if !source.is_dir() {
+        return Err(Error::NoRemoteFolder(source.to_owned()));
+    }
+    let mut tree = Tree::read(source)?;
+    tree.leave_out(Path::new(OUTPUTS));
+    copy::tree(&tree, source, target)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if !is_missing(&error) => Err(failed("rmdir", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn remove_file(file: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(file) {
+        Err(error) if !is_missing(&error) => Err(failed("unlink", file)(error)),
+        _ => Ok(()),
+    }
+}
+
+impl ArtifactStorage for LocalStorageAdapter {
+    fn upload_asset_bundle<'a>(
+        &'a self,
+        job_id: &'a str,
+        local_dir: &'a str,
+    ) -> LocalBoxFuture<'a, Result<String>> {
+        async move {
+            let (place, folder) = (self.place(job_id)?, PathBuf::from(local_dir));
+            let (url, storage) = (url(&place), self.folder.clone());
+            task::blocking(move || upload(&folder, &place, &storage)).await?;
+            Ok(url)
+        }
+        .boxed_local()
+    }
+
+    fn download_asset_bundle<'a>(
+        &'a self,
+        _job_id: &'a str,
+        url: &'a str,
+        target_dir: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            let (source, target) = (self.locate(url)?, PathBuf::from(target_dir));
+            Ok(task::blocking(move || download(&source, &target)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn delete_asset_bundle<'a>(
+        &'a self,
+        _job_id: &'a str,
+        url: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            let place = self.locate(url)?;
+            Ok(task::blocking(move || remove_folder(&place)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn upload_job_spec<'a>(
+        &'a self,
+        job_id: &'a str,
+        spec: &'a JobSpec,
+    ) -> LocalBoxFuture<'a, Result<String>> {
+        async move {
+            let (place, text) = (self.place(job_id)?, spec.json()?);
+            let path = task::blocking(move || {
+                let other = beside(&place);
+                let path = if other.exists() { other } else { place.join(SPEC) };
+                let written = atomic::replace(&path, Durability::Cached, |out| {
+                    json::indent(text.as_bytes(), 0, out)
+                });
+                written.map(|_| path).map_err(Error::System)
+            });
+            Ok(url(&path.await?))
+        }
+        .boxed_local()
+    }
+
+    fn download_job_spec<'a>(
+        &'a self,
+        _job_id: &'a str,
+        url: &'a str,
+    ) -> LocalBoxFuture<'a, Result<JobSpec>> {
+        async move {
+            let path = self.locate(url)?;
+            let text = task::blocking(move || {
+                std::fs::read(&path).map_err(|error| failed("open", &path)(error))
+            });
+            JsonSpec::parse(crate::model::decode_utf8(text.await?).into())
+        }
+        .boxed_local()
+    }
+
+    fn delete_job_spec<'a>(
+        &'a self,
+        _job_id: &'a str,
+        url: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            let path = self.locate(url)?;
+            Ok(task::blocking(move || remove_file(&path)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn upload_chunk_output<'a>(
+        &'a self,
+        job_id: &'a str,
+        chunk: ChunkId,
+        local_file: &'a str,
+    ) -> LocalBoxFuture<'a, Result<String>> {
+        async move {
+            let file = PathBuf::from(local_file);
+            let mut name = chunk.to_string();
+            if let Some(extension) = file.extension() {
+                name.push('.');
+                name.push_str(&extension.to_string_lossy());
+            }
+            let target = self.place(job_id)?.join(OUTPUTS).join(name);
+            let url = url(&target);
+            task::blocking(move || copy::file(&file, &target)).await?;
+            Ok(url)
+        }
+        .boxed_local()
+    }
+
+    fn download_chunk_output<'a>(
+        &'a self,
+        _job_id: &'a str,
+        url: &'a str,
+        local_file: &'a str,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            let (source, target) = (self.locate(url)?, PathBuf::from(local_file));
+            Ok(task::blocking(move || copy::file(&source, &target)).await?)
+        }
+        .boxed_local()
+    }
+}
+
+#[cfg(test)]
+mod tests;
