@@ -394,6 +394,12 @@ export interface ArtifactStorage {
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
 }
 
+/** Settings of a `LocalStorageAdapter`. */
+export interface LocalStorageAdapterOptions {
+  /** The folder that has a folder for each job. */
+  storageDir: string
+}
+
 /** What `syncWorkspaceDependencies` works on. */
 export interface SyncOptions {
   /** The folder that has `packages` in it. */
@@ -538,6 +544,43 @@ export declare class JobManager {
   close(): Promise<void>
   /** Cancels a job, removes what was uploaded for it and deletes its record. */
   deleteJob(id: string): Promise<void>
+}
+
+/**
+ * Keeps what workers need in a folder that all of them can reach, such as a network share.
+ *
+ * URLs are `local://` and a path below `storageDir`. Ids may have folders in them (`logs/a`) and never lead out of it; nor
+ * do URLs. Files are copied 16 at a time, by the file system's own means where it has some, and appear when they are
+ * whole. Links are followed inside of a bundle.
+ */
+export declare class LocalStorageAdapter {
+  /** Makes a storage in `options.storageDir`, which is made when something is stored. */
+  constructor(options: LocalStorageAdapterOptions)
+  /**
+   * Copies a folder into the one of the job, which may hold files already; gives its URL. Rejects with
+   * `Local directory ${dir} does not exist`, or when a link leads out of the folder or something in it is no file.
+   */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /**
+   * Copies what `uploadAssetBundle` stored into a folder, which is made. Rejects with
+   * `Remote directory ${dir} does not exist`, and then leaves no files that it brought.
+   */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes the folder of a job, if it is there. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /**
+   * Writes the definition of a job to `job.json` in its folder, or to `${jobId}.job.json` beside it where the bundle has
+   * a file of that name itself; gives its URL.
+   */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Reads what `uploadJobSpec` stored. */
+  downloadJobSpec(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Removes what `uploadJobSpec` stored, if it is there. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the file of a chunk; gives its URL. */
+  uploadChunkOutput(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of a chunk to a path, whose folder is made. */
+  downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
 }
 
 /**

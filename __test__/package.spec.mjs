@@ -7,10 +7,14 @@ import { captureConsole } from './support/console.mjs'
 const classes = {
   LocalWorkerAdapter: ['execute'],
   JobExecutor: ['execute'],
-  JobManager: ['submitJob', 'getJob', 'listJobs', 'cancelJob', 'pauseJob', 'resumeJob', 'deleteJob'],
+  JobManager: ['submitJob', 'getJob', 'listJobs', 'cancelJob', 'pauseJob', 'resumeJob', 'deleteJob', 'recover', 'waitForJob', 'close'],
   FileJobRepository: ['save', 'get', 'list', 'delete'],
   InMemoryJobRepository: ['save', 'get', 'list', 'delete'],
   FfmpegStitcher: ['stitch'],
+  LocalStorageAdapter: [
+    ...['uploadAssetBundle', 'downloadAssetBundle', 'deleteAssetBundle', 'uploadJobSpec', 'downloadJobSpec'],
+    ...['deleteJobSpec', 'uploadChunkOutput', 'downloadChunkOutput'],
+  ],
   RenderExecutor: ['executeChunk'],
 }
 const functions = ['syncWorkspaceDependencies', 'initInfrastructure']
@@ -18,6 +22,7 @@ const make = {
   JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
   JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
   FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
+  LocalStorageAdapter: () => new lib.LocalStorageAdapter({ storageDir: '/nowhere' }),
   RenderExecutor: () => new lib.RenderExecutor('/nowhere'),
 }
 

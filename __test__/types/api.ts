@@ -7,6 +7,7 @@ import {
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
+  LocalStorageAdapter,
   LocalWorkerAdapter,
   RenderExecutor,
   initInfrastructure,
@@ -246,15 +247,30 @@ async function uses(): Promise<void> {
   new FileJobRepository('/jobs', { fsync: false })
 
   const managers = [new JobManager(files, executor), new JobManager(new OwnRepository(), executor, fullStorage)]
+  managers.push(new JobManager(files, executor, undefined, { maxConcurrency: 4 }))
   for (const manager of managers) {
     const id: string = await manager.submitJob(smallSpec)
     await manager.submitJob(fullSpec, allOptions)
     const job: JobStatus | undefined = await manager.getJob(id)
     const jobs: JobStatus[] = await manager.listJobs()
     const voids: void[] = [await manager.cancelJob(id), await manager.pauseJob(id), await manager.deleteJob(id)]
+    const recovered: string[] = [...(await manager.recover()), ...(await manager.recover(noOptions))]
+    const ended: JobStatus | undefined = await manager.waitForJob(id)
+    await manager.waitForJob(id, { signal: new AbortController().signal })
+    const closed: void = await manager.close()
+    const phase: 'uploading' | 'rendering' | 'merging' | 'verifying' | undefined = ended?.phase
+    const times: Array<number | undefined> = [ended?.startedAt, ended?.finishedAt, ended?.attempts?.['1']]
+    void [recovered, closed, phase, times]
     const resumed: void[] = [await manager.resumeJob(id), await manager.resumeJob(id, noOptions)]
     void [job, jobs, voids, resumed]
   }
+
+  const local = new LocalStorageAdapter({ storageDir: '/share' })
+  const storages: ArtifactStorage[] = [local, fullStorage]
+  const url: string = await local.uploadChunkOutput('a', 1, '1.mp4')
+  const stored: JobSpec = await local.downloadJobSpec('a', url)
+  const brought: void = await local.downloadChunkOutput('a', url, '1.mp4')
+  void [storages, stored, brought]
 
   const stitchers: VideoStitcher[] = [
     new FfmpegStitcher(),

@@ -26,6 +26,10 @@ impl Tree {
     }
 
     /// `above` are the real folders that are being looked into.
+    #[expect(
+        clippy::filetype_is_file,
+        reason = "pipes and devices have no end that could be stored"
+    )]
     fn look(
         &mut self,
         root: &Path,
