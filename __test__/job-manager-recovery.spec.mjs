@@ -31,7 +31,9 @@ function openBelow(folder) {
       return ''
     }
   }
-  return readdirSync('/proc/self/fd').map(target).filter((path) => path.startsWith(folder))
+  return readdirSync('/proc/self/fd')
+    .map(target)
+    .filter((path) => path.startsWith(folder))
 }
 
 /** Chunks that note that they run; all but the first wait until the file `open` is there. */
