@@ -83,8 +83,14 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
     class Own extends lib[name] {
       own = 1
     }
-    const arguments_ = { JobManager: [new lib.InMemoryJobRepository(), {}], JobExecutor: [{}] }[name] ?? ['/nowhere']
-    const instance = name.match(/^(Local|InMemory|Ffmpeg)/) ? new Own() : new Own(...arguments_)
+    const needed = {
+      JobManager: [new lib.InMemoryJobRepository(), {}],
+      JobExecutor: [{}],
+      FileJobRepository: ['/nowhere'],
+      LocalStorageAdapter: [{ storageDir: '/nowhere' }],
+      RenderExecutor: ['/nowhere'],
+    }
+    const instance = new Own(...(needed[name] ?? []))
     expect(instance).toBeInstanceOf(lib[name])
     expect(instance.constructor).toBe(Own)
     expect(instance.own).toBe(1)

@@ -174,6 +174,7 @@ impl State {
         let (written, took) = self.written;
         if self.size > SMALLEST_LIMIT.max(self.record.identity.length)
             || written.elapsed() > OLDEST_RECORD.max(took * WRITING_SHARE)
+            || self.file.as_ref().is_some_and(is_removed)
         {
             return Ok(Appended::NotHere);
         }
@@ -288,6 +289,18 @@ impl WrittenRecord {
             && now.modified()? == self.modified
             && is_same(&self.file.metadata()?, &now))
     }
+}
+
+/// Whether a file has no name any more: a manager that had the job before may have removed it late, as its own.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
 }
 
 #[cfg(unix)]

@@ -97,6 +97,14 @@ async fn journal_needs_a_record_that_is_still_its_own() {
 }
 
 #[tokio::test]
+async fn journal_that_was_removed_is_not_written_to() {
+    let desk = Desk::begun().await;
+    desk.append([1]).await;
+    std::fs::remove_file(desk.path("a.journal")).unwrap();
+    assert_eq!(desk.append([2]).await, Appended::NotHere);
+}
+
+#[tokio::test]
 async fn journal_that_has_grown_is_folded_in() {
     let desk = Desk::begun().await;
     let large = "x".repeat(100_000);
