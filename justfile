@@ -25,6 +25,10 @@ test *args:
 bench *args:
     npm run bench -- {{args}}
 
+# Runs jobs over and over and watches what grows: just soak --minutes 30
+soak *args:
+    npm run soak -- {{args}}
+
 # Renders a video: just demo --frames
 demo *args:
     npm run demo -- {{args}}
