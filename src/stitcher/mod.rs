@@ -4,7 +4,7 @@ mod ffmpeg;
 mod flaw;
 mod proof;
 
-use std::{fmt, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,25 @@ pub struct StitchJob {
     pub cancel: CancellationToken,
     /// How long the work may take to end by itself once it was told to.
     pub kill_grace: Option<Duration>,
+    /// Who wants to hear that the video is made, and is being looked at.
+    pub verifying: Verifying,
+}
+
+/// Hears that a video is made, and is being looked at.
+#[derive(Clone, Default)]
+pub struct Verifying(pub Option<Rc<dyn Fn()>>);
+
+impl Verifying {
+    /// It is so.
+    pub(crate) fn tell(&self) {
+        self.0.iter().for_each(|hear| hear());
+    }
+}
+
+impl fmt::Debug for Verifying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifying")
+    }
 }
 
 /// A file to look into.

@@ -1,12 +1,14 @@
 //! Joins the chunks of a job.
 
+use std::rc::Rc;
+
 use super::{Run, resolve};
 use crate::{
     Error as CrateError, Result,
     model::{Chunk, ChunkId, JobPhase, WorkerJob},
     orchestrator::{Error, VerifyChunks},
     process,
-    stitcher::{StitchInput, StitchJob},
+    stitcher::{StitchInput, StitchJob, Verifying},
 };
 
 impl Run<'_> {
@@ -67,6 +69,9 @@ impl Run<'_> {
             output: path(output),
             cancel: options.abort.token.clone(),
             kill_grace: Some(options.kill_grace),
+            verifying: Verifying(options.observer.clone().map(|observer| {
+                Rc::new(move || observer.phase(JobPhase::Verifying)) as Rc<dyn Fn()>
+            })),
         };
         let proof = stitcher.stitch(job).await?;
         if let (Some(observer), Some(proof)) = (&options.observer, &proof) {

@@ -32,7 +32,9 @@ pub use self::{
     options::{AbortSwitch, FfmpegStitcherOptions, Phase, ProgressListener, StitchProgress},
     plan::{PlannedPart, StitchPlan},
 };
-use super::{Error, Flaw, Inspection, StitchInput, StitchJob, VideoProof, VideoStitcher};
+use super::{
+    Error, Flaw, Inspection, StitchInput, StitchJob, Verifying, VideoProof, VideoStitcher,
+};
 use crate::{
     Result,
     adapters::{EnvironmentSource, WorkerAdapter},
@@ -110,7 +112,7 @@ impl FfmpegStitcher {
         let plan = self.planned(tools, job).await?;
         self.known.forget(plan.parts.iter().map(|part| &part.path));
         let place = Workplace::beside(plan.output.clone());
-        let made = self.make(tools, &plan, &place).await;
+        let made = self.make(tools, &plan, &place, &job.verifying).await;
         let finished = match &made {
             Ok(_) => task::blocking({
                 let place = place.clone();
@@ -133,6 +135,7 @@ impl FfmpegStitcher {
         tools: &Tools,
         plan: &StitchPlan,
         place: &Workplace,
+        verifying: &Verifying,
     ) -> Result<Option<VideoProof>> {
         let total = plan.frames;
         let written = |done: u64| self.tell(Phase::Join, done.min(total), total);
@@ -148,6 +151,7 @@ impl FfmpegStitcher {
         if !self.options.verify {
             return Ok(None);
         }
+        verifying.tell();
         self.tell(Phase::Verify, 0, 1)?;
         let media = probe(tools, &place.partial).await?.map_err(not_whole)?;
         let proof = verify::verify(plan, &media).map_err(not_whole)?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::FileSeen,
+    model::{FileSeen, JobPhase},
     stitcher::{Error as StitchError, Flaw, Inspection, ProvenChunk, StitchJob, VideoProof},
 };
 
@@ -31,7 +31,8 @@ struct Looker {
 }
 
 impl VideoStitcher for Looker {
-    fn stitch(&self, _job: StitchJob) -> LocalBoxFuture<'_, Result<Option<VideoProof>>> {
+    fn stitch(&self, job: StitchJob) -> LocalBoxFuture<'_, Result<Option<VideoProof>>> {
+        job.verifying.tell();
         let chunks = vec![ProvenChunk { chunk: None, frames: 1 }];
         let (output, streams) = ("/film.mp4".to_owned(), Vec::new());
         let proof = VideoProof { output, frames: 1, duration: 1.0, streams, chunks };
@@ -124,4 +125,52 @@ async fn empty_file_is_a_failed_chunk_and_none_is_not() {
     assert!(empty.ends_with("the file '/jobs/1/1.mp4' is not good: it is empty"), "{empty}");
     assert_eq!(run(&with(VerifyChunks::Auto), None).await, Ok(()));
     assert_eq!(run(&with(VerifyChunks::Never), Some(0)).await, Ok(()));
+}
+
+/// Keeps what it hears of the merge.
+#[derive(Debug, Default)]
+struct Listener(RefCell<Vec<String>>);
+
+impl JobObserver for Listener {
+    fn progress(&self, _done: usize, _total: usize) -> LocalBoxFuture<'_, bool> {
+        ready(true).boxed_local()
+    }
+
+    fn chunk_complete<'a>(
+        &'a self,
+        _id: ChunkId,
+        _result: &'a WorkerResult,
+    ) -> LocalBoxFuture<'a, bool> {
+        ready(true).boxed_local()
+    }
+
+    fn phase(&self, phase: JobPhase) {
+        self.0.borrow_mut().push(phase.as_str().to_owned());
+    }
+
+    fn proven(&self, proof: &VideoProof) {
+        self.0.borrow_mut().push(format!("proven {}", proof.frames));
+    }
+
+    fn output(&self, _id: ChunkId, _stream: OutputStream) -> Option<Arc<dyn OutputSink>> {
+        None
+    }
+
+    fn settle(&self) -> LocalBoxFuture<'_, ()> {
+        ready(()).boxed_local()
+    }
+}
+
+#[tokio::test]
+async fn phases_of_the_merge_and_its_proof_are_heard_of() {
+    let listener: Rc<Listener> = Rc::default();
+    let options = JobExecutionOptions {
+        job_dir: Some("/jobs/1".to_owned()),
+        observer: Some(Rc::clone(&listener) as _),
+        stitcher: Some(looker(true)),
+        output_file: Some("film.mp4".to_owned()),
+        ..JobExecutionOptions::default()
+    };
+    run(&options, Some(1)).await.unwrap();
+    assert_eq!(*listener.0.borrow(), ["merging", "verifying", "proven 1"]);
 }
