@@ -5,6 +5,7 @@ mod fields;
 mod job;
 pub mod json;
 mod logs;
+mod state;
 mod status;
 mod text;
 mod worker;
@@ -13,7 +14,8 @@ pub use event::{EventKind, JobEvent, Progress};
 pub use fields::Fields;
 pub use job::{Chunk, ChunkId, JobSpec, JsonSpec, SpecSource};
 pub use logs::{LogEntry, Logs};
-pub use status::{FileSeen, JobDocument, JobPhase, JobState, JobStatus, RecordView, Rest};
+pub use state::{JobPhase, JobState};
+pub use status::{FileSeen, JobDocument, JobStatus, RecordView, Rest};
 pub use text::Text;
 pub(crate) use text::{clip, decode_utf8};
 pub use worker::{
