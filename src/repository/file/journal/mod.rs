@@ -1,6 +1,6 @@
 //! What happened in a running job since its record was last written: one line per event, appended and synced.
 //!
-//! `<id>.journal` beside `<id>.json`, in the format of [`format`].
+//! `<id>.journal` beside `<id>.json`, in the format of [`mod@format`].
 
 mod format;
 
