@@ -28,6 +28,17 @@ function managers(dir, count, adapter = new LocalWorkerAdapter()) {
   return Array.from({ length: count }, () => new JobManager(new FileJobRepository(dir), new JobExecutor(adapter)))
 }
 
+/** Another process with a job that runs for ever, and a manager here of the same folder. */
+async function endlessElsewhere(context) {
+  const mark = processMark(context)
+  const dir = tempFolder()
+  const [manager] = managers(dir, 1)
+  const job = endless(`${MARK}=${mark.env[MARK]}`)
+  const other = startScript(owner, { args: [dir, JSON.stringify(job)] })
+  await until(() => mark.living().length >= 3, 'the chunk')
+  return { mark, dir, manager, other }
+}
+
 describe('a job of another process', () => {
   it.for([
     ['cancelJob', 'cancelled'],
@@ -35,12 +46,7 @@ describe('a job of another process', () => {
     ['deleteJob', 'gone'],
   ])('%s has it stopped within a second, and is over when it is', async ([action, state], context) => {
     captureConsole()
-    const mark = processMark(context)
-    const dir = tempFolder()
-    const [manager] = managers(dir, 1)
-    const job = endless(`${MARK}=${mark.env[MARK]}`)
-    const other = startScript(owner, { args: [dir, JSON.stringify(job)] })
-    await until(() => mark.living().length >= 3, 'the chunk')
+    const { mark, dir, manager, other } = await endlessElsewhere(context)
     const [{ id, manager: name }] = await manager.listJobs()
     expect(existsSync(join(dir, `.manager-${name}`))).toBe(true)
     const started = performance.now()
@@ -77,12 +83,7 @@ describe('a job of another process', () => {
 
   it('whose process is killed meanwhile is stopped nevertheless', async (context) => {
     captureConsole()
-    const mark = processMark(context)
-    const dir = tempFolder()
-    const [manager] = managers(dir, 1)
-    const job = endless(`${MARK}=${mark.env[MARK]}`)
-    const other = startScript(owner, { args: [dir, JSON.stringify(job)] })
-    await until(() => mark.living().length >= 3, 'the chunk')
+    const { mark, dir, manager, other } = await endlessElsewhere(context)
     const [{ id }] = await manager.listJobs()
     // It cannot hear anything.
     other.child.kill('SIGSTOP')

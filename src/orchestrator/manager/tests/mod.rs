@@ -1,5 +1,6 @@
 //! The manager among scripted executors, adapters, repositories and storages.
 
+mod books;
 mod controls;
 mod faults;
 mod files;
