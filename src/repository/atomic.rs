@@ -193,9 +193,8 @@ fn open(temporary: &Path) -> io::Result<File> {
 /// Whether `path` still names the file that was opened.
 #[cfg(unix)]
 pub(crate) fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
     match std::fs::symlink_metadata(path) {
-        Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
+        Ok(named) => Ok(is_same(opened, &named)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -204,6 +203,18 @@ pub(crate) fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
 #[cfg(not(unix))]
 pub(crate) fn names(path: &Path, _opened: &Metadata) -> io::Result<bool> {
     path.try_exists()
+}
+
+/// Whether both are of one file, as far as the system tells.
+#[cfg(unix)]
+pub(crate) fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 #[cfg(test)]

@@ -124,7 +124,11 @@ impl FileJobRepository {
         let path = self.path(id)?;
         let durability = self.durability;
         let _writer = self.writers.acquire(id).await;
-        task::blocking(move || journal::save(&path, durability, write).map(drop)).await
+        task::blocking(move || {
+            atomic::replace(&path, durability, write).map_err(Error::System)?;
+            journal::remove(&path)
+        })
+        .await
     }
 
     /// The file of a job. Ids that mean another folder, or no file at all, are refused before anything is touched.

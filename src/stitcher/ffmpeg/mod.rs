@@ -12,7 +12,6 @@ mod verify;
 
 use std::{
     cell::Cell,
-    io,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -306,12 +305,8 @@ fn put_in_place(place: &Workplace) -> Result<(), Error> {
 
 /// Removes what the work has left beside the target.
 fn clear(place: &Workplace) -> Result<(), Error> {
-    let gone = |result: io::Result<()>| match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    };
-    gone(std::fs::remove_file(&place.partial)).map_err(failed("unlink", &place.partial))?;
-    gone(std::fs::remove_dir_all(&place.folder)).map_err(failed("rmdir", &place.folder))
+    path::gone(std::fs::remove_file(&place.partial)).map_err(failed("unlink", &place.partial))?;
+    path::gone(std::fs::remove_dir_all(&place.folder)).map_err(failed("rmdir", &place.folder))
 }
 
 #[cfg(test)]

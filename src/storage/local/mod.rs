@@ -134,17 +134,11 @@ fn download(source: &Path, target: &Path) -> Result<(), Error> {
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if !is_missing(&error) => Err(failed("rmdir", folder)(error)),
-        _ => Ok(()),
-    }
+    path::gone(std::fs::remove_dir_all(folder)).map_err(failed("rmdir", folder))
 }
 
 fn remove_file(file: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(file) {
-        Err(error) if !is_missing(&error) => Err(failed("unlink", file)(error)),
-        _ => Ok(()),
-    }
+    path::gone(std::fs::remove_file(file)).map_err(failed("unlink", file))
 }
 
 impl ArtifactStorage for LocalStorageAdapter {

@@ -29,7 +29,7 @@ use crate::{
     Result,
     error::SystemError,
     model::{JobEvent, JobStatus},
-    task,
+    path, task,
 };
 
 /// A journal smaller than this need not be folded into its record for its size.
@@ -179,13 +179,13 @@ impl State {
             return Ok(Appended::NotHere);
         }
         let (mut chain, mut lines) = (self.chain, Vec::new());
-        if self.file.is_none() {
+        let is_new = self.file.is_none();
+        if is_new {
             chain.write(&self.record.identity.header(), &mut lines);
         }
         for event in events {
             chain.write(&event.json(), &mut lines);
         }
-        let is_new = self.file.is_none();
         if is_new {
             self.file = Some(create(&path, record).map_err(failed("open"))?);
         }
@@ -216,7 +216,7 @@ fn create(journal: &Path, record: &Path) -> io::Result<File> {
 }
 
 /// Writes a record, which makes its journal void, and removes that.
-pub(super) fn save(
+fn save(
     record: &Path,
     durability: Durability,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -239,12 +239,8 @@ pub(super) fn save(
 /// Removes the journal of a record, if it has one.
 pub(super) fn remove(record: &Path) -> Result<(), Error> {
     let path = journal_path(record);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::System(SystemError::new(error, "unlink", path)))
-        }
-        _ => Ok(()),
-    }
+    path::gone(std::fs::remove_file(&path))
+        .map_err(|error| Error::System(SystemError::new(error, "unlink", path)))
 }
 
 /// Passes a text on and adds it up.
@@ -269,7 +265,7 @@ impl Write for Summed<'_> {
 
 /// A record as we wrote it.
 #[derive(Debug)]
-pub(super) struct WrittenRecord {
+struct WrittenRecord {
     identity: Identity,
     /// Open, so that the number of its inode is given to no other file.
     file: File,
@@ -287,7 +283,7 @@ impl WrittenRecord {
         let now = std::fs::metadata(path)?;
         Ok(now.len() == self.identity.length
             && now.modified()? == self.modified
-            && is_same(&self.file.metadata()?, &now))
+            && atomic::is_same(&self.file.metadata()?, &now))
     }
 }
 
@@ -301,17 +297,6 @@ fn is_removed(file: &File) -> bool {
 #[cfg(not(unix))]
 fn is_removed(_: &File) -> bool {
     false
-}
-
-#[cfg(unix)]
-fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
-    true
 }
 
 #[cfg(test)]
