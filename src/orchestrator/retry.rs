@@ -24,7 +24,7 @@ pub struct RetryBackoff {
 
 impl Default for RetryBackoff {
     fn default() -> Self {
-        Self { factor: 2.0, max_delay: Duration::from_secs(60), jitter: 0.5 }
+        Self { factor: 2.0, max_delay: Duration::from_mins(1), jitter: 0.5 }
     }
 }
 
