@@ -63,7 +63,7 @@ export interface WorkerResult {
   signal?: string
   /** Whether it took too long. For adapters that report this as a result; ours reject. */
   timedOut?: boolean
-  /** Where a worker elsewhere put the chunk's file. For adapters of workers elsewhere; nothing reads it yet. */
+  /** Where in the storage a worker elsewhere put the chunk's file. */
   outputUrl?: string
   /** What the executor should make of a failure. A rejection may carry it too, as `error.retry`. */
   retry?: RetryHint
@@ -392,6 +392,10 @@ export interface ArtifactStorage {
   uploadChunkOutput?(jobId: string, chunkId: number, localFile: string): Promise<string>
   /** Brings the file of one chunk here. */
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+  /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. */
+  markCancelled?(specUrl: string, chunkId: number): Promise<void>
+  /** What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. */
+  cancelMark?(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
 /** Settings of a `LocalStorageAdapter`. */
@@ -581,6 +585,10 @@ export declare class LocalStorageAdapter {
   uploadChunkOutput(jobId: string, chunkId: number, localFile: string): Promise<string>
   /** Brings the file of a chunk to a path, whose folder is made. */
   downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+  /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the definition. */
+  markCancelled(specUrl: string, chunkId: number): Promise<void>
+  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
 /**

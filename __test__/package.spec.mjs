@@ -31,6 +31,8 @@ const classes = {
     'deleteJobSpec',
     'uploadChunkOutput',
     'downloadChunkOutput',
+    'markCancelled',
+    'cancelMark',
   ],
   RenderExecutor: ['executeChunk'],
 }

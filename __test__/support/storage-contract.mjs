@@ -115,6 +115,25 @@ export function storageContract(make, { modes = true } = {}) {
     }
   })
 
+  it('marks a chunk as cancelled, each time anew, until the definition is deleted', async () => {
+    const [storage, dir] = [make(), tempFolder()]
+    const file = join(dir, '7.mp4')
+    writeFileSync(file, 'video')
+    const definition = await storage.uploadJobSpec('job', spec(1))
+    const output = await storage.uploadChunkOutput('job', 7, file)
+    expect(await storage.cancelMark(definition, 7)).toBeUndefined()
+    await storage.markCancelled(definition, 7)
+    const first = await storage.cancelMark(definition, 7)
+    expect(first).toMatch(/./)
+    expect(await storage.cancelMark(definition, 7)).toBe(first)
+    await storage.markCancelled(definition, 7)
+    expect(await storage.cancelMark(definition, 7)).not.toBe(first)
+    expect(await storage.cancelMark(definition, 8)).toBeUndefined()
+    await storage.deleteJobSpec('job', definition)
+    expect(await storage.cancelMark(definition, 7)).toBeUndefined()
+    await expect(storage.downloadChunkOutput('job', output, file)).rejects.toThrow()
+  })
+
   it('names a local folder that is not there', async () => {
     const error = await rejection(() => make().uploadAssetBundle('job', '/no/such/folder'))
     expect(error.message).toBe('Local directory /no/such/folder does not exist')
@@ -154,6 +173,8 @@ export function storageContract(make, { modes = true } = {}) {
       [() => storage.uploadAssetBundle('a'), 'localDir must be a string'],
       [() => storage.uploadJobSpec('a', 7), 'spec must be an object'],
       [() => storage.uploadChunkOutput('a', 'b', 'c'), 'chunkId must be a number'],
+      [() => storage.markCancelled('a', 'b'), 'chunkId must be a number'],
+      [() => storage.cancelMark(1, 2), 'specUrl must be a string'],
       [() => storage.downloadChunkOutput('a', 'b'), 'localFile must be a string'],
     ]
     for (const [call, text] of wrong) {

@@ -35,6 +35,8 @@ const STORAGE: &[&CStr] = &[
     c"deleteJobSpec",
     c"uploadChunkOutput",
     c"downloadChunkOutput",
+    c"markCancelled",
+    c"cancelMark",
 ];
 
 /// Methods are called on what users have of our objects: also on proxies, as state libraries make them, and on objects that

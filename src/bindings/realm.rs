@@ -87,8 +87,11 @@ return {
   },
   command: (command, args, cwd, signal) => ({ command, args, cwd, env: process.env, signal }),
   plainCommand: (command, args) => ({ command, args }),
-  result: (exitCode, stdout, stderr, durationMs, signal) =>
-    signal === undefined ? { exitCode, stdout, stderr, durationMs } : { exitCode, stdout, stderr, durationMs, signal },
+  result: (exitCode, stdout, stderr, durationMs, signal, outputUrl, retry, timedOut) => ({
+    exitCode, stdout, stderr, durationMs,
+    ...signal && { signal }, ...outputUrl && { outputUrl }, ...retry && { retry }, ...timedOut && { timedOut },
+  }),
+  hint: (kind, afterMs) => (afterMs === undefined ? { kind } : { kind, afterMs }),
   progress: (phase, done, total) => ({ phase, done, total }),
   about: (chunkId, attempt) => ({ chunkId, attempt }),
   rules: (list) => {

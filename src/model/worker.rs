@@ -164,6 +164,8 @@ pub struct WorkerResult {
     pub retry: Option<RetryHint>,
     /// What was seen of its output file, when the adapter looked and it was there.
     pub output: Option<FileSeen>,
+    /// Where a worker elsewhere put its output file.
+    pub output_url: Option<String>,
     /// The result object of a user's adapter, with all its fields.
     pub foreign: Option<Rc<dyn Any>>,
 }

@@ -1,11 +1,19 @@
 //! Where the assets and the definition of a job are put for workers elsewhere.
 
+mod exclusions;
 mod local;
+mod tree;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    future::ready,
+    io,
+    path::{Path, PathBuf},
+};
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, future::LocalBoxFuture};
 
+pub use exclusions::{Exclusions, IGNORE_FILE};
 pub use local::LocalStorageAdapter;
 
 use crate::{
@@ -19,14 +27,17 @@ use crate::{
 /// # Contract
 /// - What `upload_*` returns is a URL that workers are given, and that the matching `download_*` and `delete_*` take.
 /// - What is downloaded is what was uploaded: files in folders, hidden and empty ones too.
+/// - Definition, bundle, outputs and marks of a job go with the definition and the bundle: who deletes the one or the other
+///   that is left leaves nothing.
 /// - Nothing outside of a job's own place is read, written or removed, whatever ids and URLs say.
 /// - An upload or download that fails leaves no half files. Deleting what is not there succeeds.
 pub trait ArtifactStorage: fmt::Debug {
-    /// Stores the folder of a job; gives its URL.
+    /// Stores the folder of a job, without what is excluded; gives its URL.
     fn upload_asset_bundle<'a>(
         &'a self,
         job_id: &'a str,
         local_dir: &'a str,
+        exclusions: &'a Exclusions,
     ) -> LocalBoxFuture<'a, Result<String>>;
 
     /// Brings what `upload_asset_bundle` stored into a folder.
@@ -80,6 +91,67 @@ pub trait ArtifactStorage: fmt::Debug {
         url: &'a str,
         local_file: &'a str,
     ) -> LocalBoxFuture<'a, Result<()>>;
+
+    /// Whether it can keep the files of chunks. Storages of the user's need not.
+    fn keeps_outputs(&self) -> bool {
+        true
+    }
+
+    /// Tells the workers that render a chunk of the job defined at `spec_url` to stop. The mark goes with the definition.
+    /// Default: there is no way to.
+    fn mark_cancelled<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        let _ = (spec_url, chunk);
+        ready(Ok(())).boxed_local()
+    }
+
+    /// The mark that [`ArtifactStorage::mark_cancelled`] left last, if there is one: each is different, so that a worker
+    /// sees whether its chunk was cancelled since it began.
+    fn cancel_mark<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        let _ = (spec_url, chunk);
+        ready(Ok(None)).boxed_local()
+    }
+}
+
+/// The name of a job's definition in its folder; beside it, after the job's id, where the folder has such a file of its own.
+const SPEC: &str = "job.json";
+/// The folder of chunk outputs and marks in that of a job. It is no part of the bundle.
+const OUTPUTS: &str = ".helios-outputs";
+
+/// The name under which the output of a chunk is kept: its number, and what kind of file it is.
+fn output_name(chunk: ChunkId, file: &Path) -> String {
+    let extension = file.extension().map(|extension| extension.to_string_lossy());
+    extension.map_or_else(|| chunk.to_string(), |extension| format!("{chunk}.{extension}"))
+}
+
+/// The name of the mark that a chunk is cancelled.
+fn mark_name(chunk: ChunkId) -> String {
+    format!("{chunk}.cancelled")
+}
+
+/// The id under which a job was stored, by the URL of its definition: what its outputs are stored under, so that two
+/// submissions of one job never meet.
+pub fn stored_id(spec_url: &str) -> Option<&str> {
+    let (scheme, path) = spec_url.split_once("://")?;
+    let path = path.split(['?', '#']).next()?;
+    // A bucket is not part of an id. Of a path, nobody here knows where the storage ends and the id begins.
+    let is_bucket = matches!(scheme, "s3" | "gcs");
+    let path = if is_bucket { path.split_once('/')?.1 } else { path };
+    let id = path.strip_suffix("/job.json").or_else(|| path.strip_suffix(".job.json"))?;
+    let id = if is_bucket { id } else { id.rsplit('/').next()? };
+    (!id.is_empty()).then_some(id)
+}
+
+/// An error of the disk.
+fn failed<'a>(syscall: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |source| Error::System(SystemError::new(source, syscall, path))
 }
 
 /// Why something could not be stored or fetched.
@@ -127,7 +199,33 @@ pub enum Error {
         /// How many it had.
         size: u64,
     },
+    /// A `.heliosignore` that cannot be used.
+    #[error("cannot use the {IGNORE_FILE} of the job: {0}")]
+    Ignore(Box<ignore::Error>),
     /// The disk said no.
     #[error(transparent)]
     System(SystemError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stored_id;
+
+    #[test]
+    fn outputs_go_where_the_definition_is() {
+        for (url, id) in [
+            ("s3://bucket/4f1a/job.json", Some("4f1a")),
+            ("gcs://bucket/team/4f1a/job.json", Some("team/4f1a")),
+            ("s3://bucket/4f1a.job.json", Some("4f1a")),
+            ("local:///var/jobs/4f1a/job.json", Some("4f1a")),
+            ("local:///var/jobs/4f1a.job.json", Some("4f1a")),
+            ("https://host/jobs/4f1a/job.json?signature=x", Some("4f1a")),
+            ("s3://bucket/job.json", None),
+            ("s3://bucket", None),
+            ("/var/jobs/4f1a/job.json", None),
+            ("https://host/other.json", None),
+        ] {
+            assert_eq!(stored_id(url), id, "{url}");
+        }
+    }
 }

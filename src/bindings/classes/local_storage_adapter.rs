@@ -153,4 +153,32 @@ impl LocalStorageAdapter {
     ) -> Unknown<'env> {
         self.storage.download_chunk_output([&job_id, &remote_url, &local_file])
     }
+
+    /// Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the definition.
+    #[napi(
+        enumerable = false,
+        ts_args_type = "specUrl: string, chunkId: number",
+        ts_return_type = "Promise<void>"
+    )]
+    pub fn mark_cancelled<'env>(
+        &self,
+        spec_url: Unknown<'env>,
+        chunk_id: Unknown<'env>,
+    ) -> Unknown<'env> {
+        self.storage.mark_cancelled([&spec_url, &chunk_id])
+    }
+
+    /// The mark that `markCancelled` left last, if there is one; each is different.
+    #[napi(
+        enumerable = false,
+        ts_args_type = "specUrl: string, chunkId: number",
+        ts_return_type = "Promise<string | undefined>"
+    )]
+    pub fn cancel_mark<'env>(
+        &self,
+        spec_url: Unknown<'env>,
+        chunk_id: Unknown<'env>,
+    ) -> Unknown<'env> {
+        self.storage.cancel_mark([&spec_url, &chunk_id])
+    }
 }

@@ -8,7 +8,10 @@ use super::{
     super::{convert::chunk_id, realm::Realm, value::Value},
     answer, argument, constructing, string, thrown,
 };
-use crate::{Result, storage::ArtifactStorage};
+use crate::{
+    Result,
+    storage::{ArtifactStorage, Exclusions},
+};
 
 /// A storage, and the realm it was made in.
 #[derive(Debug)]
@@ -40,7 +43,9 @@ impl Storage {
         answer(&self.realm, |realm| {
             let (job_id, dir) = (string(realm, job_id, "jobId")?, string(realm, dir, "localDir")?);
             let core = Rc::clone(&self.core);
-            let work = async move { core.upload_asset_bundle(&job_id, &dir).await };
+            let work = async move {
+                core.upload_asset_bundle(&job_id, &dir, &Exclusions::default()).await
+            };
             Ok(realm.promise(work, |realm, url| Ok(realm.state.js.string(&url))))
         })
     }
@@ -117,6 +122,28 @@ impl Storage {
         let names = ["jobId", "remoteUrl", "localFile"];
         self.act(arguments, names, async |core, [job_id, url, file]| {
             core.download_chunk_output(&job_id, &url, &file).await
+        })
+    }
+
+    pub(super) fn mark_cancelled<'env>(&self, [url, chunk]: [&Unknown<'env>; 2]) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let url = string(realm, url, "specUrl")?;
+            let chunk = chunk_id(realm, argument(chunk), "chunkId")?;
+            let core = Rc::clone(&self.core);
+            Ok(realm.promise_of_nothing(async move { core.mark_cancelled(&url, chunk).await }))
+        })
+    }
+
+    pub(super) fn cancel_mark<'env>(&self, [url, chunk]: [&Unknown<'env>; 2]) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let url = string(realm, url, "specUrl")?;
+            let chunk = chunk_id(realm, argument(chunk), "chunkId")?;
+            let core = Rc::clone(&self.core);
+            let work = async move { core.cancel_mark(&url, chunk).await };
+            Ok(realm.promise(work, |realm, mark: Option<String>| {
+                let js = realm.state.js;
+                Ok(mark.map_or_else(|| js.undefined(), |mark| js.string(&mark)))
+            }))
         })
     }
 

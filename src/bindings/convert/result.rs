@@ -43,8 +43,22 @@ impl Realm {
             ExitCode::Code(code) => js.number(f64::from(*code)),
             ExitCode::Odd(text) => js.string(text),
         };
-        let signal = result.signal.map_or_else(|| js.undefined(), |signal| js.string(signal));
-        self.glue(c"result", &[code, stdout, stderr, js.number(result.duration_ms), signal])
+        let text = |text: Option<&str>| text.map_or_else(|| js.undefined(), |text| js.string(text));
+        let retry =
+            result.retry.map_or_else(|| Ok(js.undefined()), |hint| self.hint_value(hint))?;
+        self.glue(
+            c"result",
+            &[
+                code,
+                stdout,
+                stderr,
+                js.number(result.duration_ms),
+                text(result.signal),
+                text(result.output_url.as_deref()),
+                retry,
+                js.boolean(result.timed_out)?,
+            ],
+        )
     }
 
     /// Reads what a user's adapter returned. Only when somebody will look at it, or it failed, more is read than its
@@ -87,6 +101,7 @@ impl Realm {
             stdout: text(c"stdout", "")?,
             stderr: text(c"stderr", missing)?,
             duration_ms: duration,
+            output_url: js.as_string(js.get(result, c"outputUrl")?).filter(|url| !url.is_empty()),
             retry: self.read_hint(js.get(result, c"retry")?)?,
             timed_out: js.truthy(js.get(result, c"timedOut")?),
             foreign: Some(Rc::new(JsRef::new(&self.state, result)?)),

@@ -11,6 +11,7 @@ use super::super::{
 };
 use crate::{
     Error, Result,
+    error::exact_millis,
     model::{ChunkId, RetryHint, RetryKind},
     orchestrator::{RetryBackoff, RetryJudge},
 };
@@ -126,6 +127,15 @@ impl Realm {
             kind,
             after: after.map(|ms| super::duration(ms).unwrap_or(Duration::ZERO)),
         }))
+    }
+
+    /// The object of a hint.
+    pub(in super::super) fn hint_value(&self, hint: RetryHint) -> JsResult {
+        let js = self.state.js;
+        let kind = KINDS.into_iter().find(|(_, kind)| *kind == hint.kind);
+        let kind = kind.map_or_else(|| js.undefined(), |(name, _)| js.string(name));
+        let after = hint.after.map(|after| js.number(exact_millis(after)));
+        self.glue(c"hint", &[kind, after.unwrap_or_else(|| js.undefined())])
     }
 
     /// Reads what `retryOn` has said: a hint, the kind of one, whether to try again, or nothing.

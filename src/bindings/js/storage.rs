@@ -10,14 +10,14 @@ use super::{
         pristine::instance,
         realm::Realm,
         reference::JsRef,
-        value::{JsResult, Value},
+        value::{JsResult, Type, Value},
     },
     UserObject,
 };
 use crate::{
     Result,
     model::{ChunkId, JobSpec},
-    storage::ArtifactStorage,
+    storage::{ArtifactStorage, Exclusions},
 };
 
 /// A storage of the caller's, or one of ours.
@@ -74,6 +74,35 @@ impl UserStorage {
         let arguments = [js.string(job_id), js.number(chunk.get()), js.string(file)];
         self.user.invoke(c"uploadChunkOutput", &arguments, url).await
     }
+
+    /// Whether it has a method that it need not have.
+    fn offers(&self, method: &CStr) -> bool {
+        let js = self.user.realm.state.js;
+        js.get(self.user.object.get(), method)
+            .is_ok_and(|value| js.type_of(value) == Type::Function)
+    }
+
+    async fn call_mark(&self, spec_url: &str, chunk: ChunkId) -> Result<()> {
+        if !self.offers(c"markCancelled") {
+            return Ok(());
+        }
+        let js = self.user.realm.state.js;
+        let arguments = [js.string(spec_url), js.number(chunk.get())];
+        self.user.invoke(c"markCancelled", &arguments, |_, _| Ok(())).await
+    }
+
+    async fn call_cancel_mark(&self, spec_url: &str, chunk: ChunkId) -> Result<Option<String>> {
+        if !self.offers(c"cancelMark") {
+            return Ok(None);
+        }
+        let js = self.user.realm.state.js;
+        let arguments = [js.string(spec_url), js.number(chunk.get())];
+        let mark = |realm: &Rc<Realm>, value| {
+            let js = realm.state.js;
+            if js.is_nothing(value) { Ok(None) } else { js.to_text(value).map(Some) }
+        };
+        self.user.invoke(c"cancelMark", &arguments, mark).await
+    }
 }
 
 fn url(realm: &Rc<Realm>, value: Value) -> JsResult<String> {
@@ -85,9 +114,10 @@ impl ArtifactStorage for UserStorage {
         &'a self,
         job_id: &'a str,
         local_dir: &'a str,
+        exclusions: &'a Exclusions,
     ) -> LocalBoxFuture<'a, Result<String>> {
         match self.native() {
-            Some(native) => native.upload_asset_bundle(job_id, local_dir),
+            Some(native) => native.upload_asset_bundle(job_id, local_dir, exclusions),
             None => self.call_upload_bundle(job_id, local_dir).boxed_local(),
         }
     }
@@ -169,6 +199,32 @@ impl ArtifactStorage for UserStorage {
         match self.native() {
             Some(native) => native.download_chunk_output(job_id, url, local_file),
             None => self.act(c"downloadChunkOutput", [job_id, url, local_file]).boxed_local(),
+        }
+    }
+
+    fn keeps_outputs(&self) -> bool {
+        self.native().is_some() || self.offers(c"uploadChunkOutput")
+    }
+
+    fn mark_cancelled<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        match self.native() {
+            Some(native) => native.mark_cancelled(spec_url, chunk),
+            None => self.call_mark(spec_url, chunk).boxed_local(),
+        }
+    }
+
+    fn cancel_mark<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        match self.native() {
+            Some(native) => native.cancel_mark(spec_url, chunk),
+            None => self.call_cancel_mark(spec_url, chunk).boxed_local(),
         }
     }
 }

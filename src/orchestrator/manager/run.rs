@@ -19,6 +19,7 @@ use crate::{
     error::exact_millis,
     model::{ChunkId, JobPhase, JobSpec, JobState, JobStatus},
     orchestrator::JobExecutionOptions,
+    storage::Exclusions,
     task,
 };
 
@@ -173,7 +174,7 @@ impl Run {
         let abort = &options.abort.token;
         let uploaded = async {
             let url = task::bounded(
-                storage.upload_asset_bundle(&self.id, folder),
+                storage.upload_asset_bundle(&self.id, folder, &Exclusions::default()),
                 abort,
                 options.kill_grace,
             )

@@ -10,7 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{super::Error, failed, tree::Tree};
+use super::{Error, Tree, failed};
 
 /// How many files are copied at once: a network share answers late, and takes many questions.
 const MAX_THREADS: usize = 16;

@@ -1,20 +1,20 @@
 //! Keeps the files of jobs in a folder that all workers can reach.
 
 mod copy;
-mod tree;
 
 use std::{
-    io,
+    io::{self, Write},
     path::{Component, Path, PathBuf},
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
+use uuid::Uuid;
 
-use self::tree::Tree;
-use super::{ArtifactStorage, Error};
+use super::{
+    ArtifactStorage, Error, Exclusions, OUTPUTS, SPEC, failed, mark_name, output_name, tree::Tree,
+};
 use crate::{
     Result,
-    error::SystemError,
     model::{ChunkId, JobSpec, JsonSpec, json},
     path,
     repository::atomic::{self, Durability},
@@ -23,10 +23,6 @@ use crate::{
 
 /// What its URLs begin with.
 const SCHEME: &str = "local://";
-/// The name of a job's definition in its folder; beside it, after the job's id, where the folder has such a file of its own.
-const SPEC: &str = "job.json";
-/// The folder of chunk outputs in that of a job.
-const OUTPUTS: &str = ".helios-outputs";
 
 /// Keeps each job in a folder of its own below one that all workers can reach, such as a network share.
 ///
@@ -90,19 +86,20 @@ fn beside(place: &Path) -> PathBuf {
     place.with_file_name(name)
 }
 
-fn failed<'a>(syscall: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
-    move |source| Error::System(SystemError::new(source, syscall, path))
-}
-
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-fn upload(folder: &Path, place: &Path, storage: &Path) -> Result<(), Error> {
+fn upload(
+    folder: &Path,
+    exclusions: &Exclusions,
+    place: &Path,
+    storage: &Path,
+) -> Result<(), Error> {
     if !folder.is_dir() {
         return Err(Error::NoLocalFolder(folder.to_owned()));
     }
-    let mut tree = Tree::read(folder)?;
+    let mut tree = Tree::read(folder, exclusions)?;
     // A storage in the folder of the job does not keep itself.
     if let Ok(inside) = path::resolve(storage).strip_prefix(path::resolve(folder)) {
         tree.leave_out(inside);
@@ -128,7 +125,7 @@ fn download(source: &Path, target: &Path) -> Result<(), Error> {
     if !source.is_dir() {
         return Err(Error::NoRemoteFolder(source.to_owned()));
     }
-    let mut tree = Tree::read(source)?;
+    let mut tree = Tree::read(source, &Exclusions::default())?;
     tree.leave_out(Path::new(OUTPUTS));
     copy::tree(&tree, source, target)
 }
@@ -137,8 +134,27 @@ fn remove_folder(folder: &Path) -> Result<(), Error> {
     path::gone(std::fs::remove_dir_all(folder)).map_err(failed("rmdir", folder))
 }
 
-fn remove_file(file: &Path) -> Result<(), Error> {
-    path::gone(std::fs::remove_file(file)).map_err(failed("unlink", file))
+/// Removes a definition and what goes with it, but not the bundle.
+fn remove_definition(spec: &Path) -> Result<(), Error> {
+    path::gone(std::fs::remove_file(spec)).map_err(failed("unlink", spec))?;
+    if let Some(outputs) = outputs(spec) {
+        remove_folder(&outputs)?;
+        if let Some(place) = outputs.parent() {
+            // Where there is a bundle, this fails.
+            drop(std::fs::remove_dir(place));
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the outputs of the job defined in a file.
+fn outputs(spec: &Path) -> Option<PathBuf> {
+    let name = spec.file_name()?.to_str()?;
+    let place = match name.strip_suffix(SPEC)? {
+        "" => spec.parent()?.to_owned(),
+        id => spec.with_file_name(id.strip_suffix('.')?),
+    };
+    Some(place.join(OUTPUTS))
 }
 
 impl ArtifactStorage for LocalStorageAdapter {
@@ -146,11 +162,12 @@ impl ArtifactStorage for LocalStorageAdapter {
         &'a self,
         job_id: &'a str,
         local_dir: &'a str,
+        exclusions: &'a Exclusions,
     ) -> LocalBoxFuture<'a, Result<String>> {
         async move {
             let (place, folder) = (self.place(job_id)?, PathBuf::from(local_dir));
-            let (url, storage) = (url(&place), self.folder.clone());
-            task::blocking(move || upload(&folder, &place, &storage)).await?;
+            let (url, storage, exclusions) = (url(&place), self.folder.clone(), exclusions.clone());
+            task::blocking(move || upload(&folder, &exclusions, &place, &storage)).await?;
             Ok(url)
         }
         .boxed_local()
@@ -223,7 +240,7 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
             let path = self.locate(url)?;
-            Ok(task::blocking(move || remove_file(&path)).await?)
+            Ok(task::blocking(move || remove_definition(&path)).await?)
         }
         .boxed_local()
     }
@@ -236,12 +253,7 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<String>> {
         async move {
             let file = PathBuf::from(local_file);
-            let mut name = chunk.to_string();
-            if let Some(extension) = file.extension() {
-                name.push('.');
-                name.push_str(&extension.to_string_lossy());
-            }
-            let target = self.place(job_id)?.join(OUTPUTS).join(name);
+            let target = self.place(job_id)?.join(OUTPUTS).join(output_name(chunk, &file));
             let url = url(&target);
             task::blocking(move || copy::file(&file, &target)).await?;
             Ok(url)
@@ -258,6 +270,43 @@ impl ArtifactStorage for LocalStorageAdapter {
         async move {
             let (source, target) = (self.locate(url)?, PathBuf::from(local_file));
             Ok(task::blocking(move || copy::file(&source, &target)).await?)
+        }
+        .boxed_local()
+    }
+
+    fn mark_cancelled<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        async move {
+            let Some(outputs) = outputs(&self.locate(spec_url)?) else { return Ok(()) };
+            let path = outputs.join(mark_name(chunk));
+            let written = task::blocking(move || {
+                let mark = Uuid::new_v4().to_string();
+                let write = |out: &mut dyn Write| out.write_all(mark.as_bytes());
+                let written = atomic::replace(&path, Durability::Cached, write);
+                written.map(drop).map_err(Error::System)
+            });
+            Ok(written.await?)
+        }
+        .boxed_local()
+    }
+
+    fn cancel_mark<'a>(
+        &'a self,
+        spec_url: &'a str,
+        chunk: ChunkId,
+    ) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        async move {
+            let Some(outputs) = outputs(&self.locate(spec_url)?) else { return Ok(None) };
+            let path = outputs.join(mark_name(chunk));
+            let read = task::blocking(move || match std::fs::read_to_string(&path) {
+                Ok(mark) => Ok(Some(mark)),
+                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) => Err(failed("open", &path)(error)),
+            });
+            Ok(read.await?)
         }
         .boxed_local()
     }

@@ -2,7 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{super::Error, failed};
+use super::{Error, Exclusions, failed};
+
+/// The folder that is looked into.
+struct Look<'a> {
+    root: &'a Path,
+    real_root: &'a Path,
+    exclusions: &'a Exclusions,
+}
 
 /// The files and folders below a folder, by their paths in it. Links that stay inside are what they lead to.
 #[derive(Debug, Default)]
@@ -13,40 +20,43 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Looks into `root`.
+    /// Looks into `root`, but not at what is excluded.
     ///
     /// # Errors
     /// When something in it cannot be read, is neither file nor folder, or is a link that leads out of it or to a folder
     /// it is in.
-    pub(super) fn read(root: &Path) -> Result<Self, Error> {
+    pub(super) fn read(root: &Path, exclusions: &Exclusions) -> Result<Self, Error> {
         let real_root = root.canonicalize().map_err(failed("realpath", root))?;
         let mut tree = Self::default();
-        tree.look(root, &real_root, Path::new(""), &mut vec![real_root.clone()])?;
+        let look = Look { root, real_root: &real_root, exclusions };
+        tree.look(&look, Path::new(""), &mut vec![real_root.clone()])?;
         Ok(tree)
     }
 
-    /// `above` are the real folders that are being looked into.
+    /// Looks at a folder in it. `above` are the real folders that are being looked into.
     #[expect(
         clippy::filetype_is_file,
         reason = "pipes and devices have no end that could be stored"
     )]
     fn look(
         &mut self,
-        root: &Path,
-        real_root: &Path,
+        at: &Look<'_>,
         inside: &Path,
         above: &mut Vec<PathBuf>,
     ) -> Result<(), Error> {
-        let folder = root.join(inside);
+        let folder = at.root.join(inside);
         for entry in std::fs::read_dir(&folder).map_err(failed("scandir", &folder))? {
             let entry = entry.map_err(failed("scandir", &folder))?;
             let (path, inside) = (entry.path(), inside.join(entry.file_name()));
             let mut kind = entry.file_type().map_err(failed("stat", &path))?;
+            if at.exclusions.exclude(&inside, kind.is_dir()) {
+                continue;
+            }
             let mut real = None;
             if kind.is_symlink() {
                 let target = path.canonicalize().map_err(failed("realpath", &path))?;
-                if !target.starts_with(real_root) {
-                    let folder = root.to_owned();
+                if !target.starts_with(at.real_root) {
+                    let folder = at.root.to_owned();
                     return Err(Error::LinkOutside { link: path, target, folder });
                 }
                 kind = target.metadata().map_err(failed("stat", &path))?.file_type();
@@ -62,7 +72,7 @@ impl Tree {
                 }
                 self.folders.push(inside.clone());
                 above.push(real);
-                self.look(root, real_root, &inside, above)?;
+                self.look(at, &inside, above)?;
                 above.pop();
             } else if kind.is_file() {
                 self.files.push(inside);
