@@ -235,8 +235,19 @@ export interface JobExecutionOptions {
   meta?: Record<string, any>
   /** Whether the chunks are left apart. Default `false`. */
   skipMerge?: boolean
-  /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
+  /**
+   * Where workers elsewhere find what they need and leave what they have rendered: the files of chunks whose result has an
+   * `outputUrl` are brought from here into `jobDir`, while others render, and looked at. Default: the storage of the
+   * manager. An executor whose adapter is not a `LocalWorkerAdapter`, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
+   * that is given, and the definition there itself, under an id of their own, and removes all of it when the job has ended.
+   */
   storage?: ArtifactStorage
+  /**
+   * Whether `jobDir` is stored, when the definition is. Default `true`. What goes up is all of it but `.env*`,
+   * `node_modules`, `.git`, the files of chunks, `outputFile` and what a `.heliosignore` in it names, in the format of
+   * `.gitignore`. A storage of your own is given the folder and decides itself.
+   */
+  uploadAssets?: boolean
   /**
    * How long work may take to end by itself once it was told to, in milliseconds, before it is killed. Default 5000. An
    * abort, a timeout and a failure settle when all that came of a command is gone, wherever it went.
@@ -522,8 +533,8 @@ export declare class JobManager {
    * Goes on with a job that is paused, failed or cancelled; does nothing for any other. Chunks that are done are not
    * rendered again, unless their file has vanished or changed since; where none is left, it goes on with the merge. The
    * options are those of `submitJob`, each replaced where `options` has another. In another process those count that a
-   * `FileJobRepository` has kept: all but callbacks, `signal`, `storage`, functions, `stitcher` and `mergeAdapter`. Rejects
-   * with a `TypeError` when the job had one of the last two and `options` has none.
+   * `FileJobRepository` has kept: all but callbacks, `signal`, functions, `stitcher`, `mergeAdapter` and `storage`. Rejects
+   * with a `TypeError` when the job had one of the last three and `options` has none.
    */
   resumeJob(id: string, options?: JobExecutionOptions): Promise<void>
   /**

@@ -235,8 +235,19 @@ export interface JobExecutionOptions {
   meta?: Record<string, any>
   /** Whether the chunks are left apart. Default `false`. */
   skipMerge?: boolean
-  /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
+  /**
+   * Where workers elsewhere find what they need and leave what they have rendered: the files of chunks whose result has an
+   * `outputUrl` are brought from here into `jobDir`, while others render, and looked at. Default: the storage of the
+   * manager. An executor whose adapter is not a `LocalWorkerAdapter`, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
+   * that is given, and the definition there itself, under an id of their own, and removes all of it when the job has ended.
+   */
   storage?: ArtifactStorage
+  /**
+   * Whether `jobDir` is stored, when the definition is. Default `true`. What goes up is all of it but `.env*`,
+   * `node_modules`, `.git`, the files of chunks, `outputFile` and what a `.heliosignore` in it names, in the format of
+   * `.gitignore`. A storage of your own is given the folder and decides itself.
+   */
+  uploadAssets?: boolean
   /**
    * How long work may take to end by itself once it was told to, in milliseconds, before it is killed. Default 5000. An
    * abort, a timeout and a failure settle when all that came of a command is gone, wherever it went.

@@ -133,10 +133,11 @@ return {
     for (const name of [
       'concurrency', 'merge', 'skipMerge', 'retries', 'retryDelay', 'retryBackoff', 'failFast', 'chunkTimeout', 'stallTimeout',
       'killGraceMs', 'maxLogBytes', 'maxOutputBytes', 'outputFile', 'completedChunkIds', 'verifyChunks', 'meta',
+      'uploadAssets',
     ]) plain[name] = options[name];
     const { retryOn } = options;
     if (Array.isArray(retryOn) && retryOn.every((rule) => typeof (rule?.text ?? '') === 'string')) plain.retryOn = retryOn;
-    const needed = ['stitcher', 'mergeAdapter'].filter((name) => options[name] !== undefined && options[name] !== null);
+    const needed = ['stitcher', 'mergeAdapter', 'storage'].filter((name) => options[name] !== undefined && options[name] !== null);
     Object.assign(plain, { jobDir, [submittedInName]: submittedIn, needed: needed.length > 0 ? needed : undefined });
     const value = (_, one) => (typeof one === 'number' && !Number.isFinite(one) ? String(one) : one);
     try {

@@ -6,6 +6,7 @@ mod ledger;
 mod manager;
 mod options;
 mod retry;
+mod upload;
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -120,6 +121,12 @@ pub enum Error {
         /// Why.
         source: Rc<crate::Error>,
     },
+    /// The file of a chunk that was rendered elsewhere could not be brought here.
+    #[error("the file of the chunk could not be fetched from the storage: {source}")]
+    ChunkNotBrought {
+        /// Why.
+        source: Box<crate::Error>,
+    },
     /// The assets or the definition of a job could not be stored.
     #[error("Asset/Spec upload failed: {source}")]
     Upload {
@@ -138,6 +145,7 @@ impl Error {
             | Self::MergeFile { report, .. } => Some(report),
             Self::ChunkTimedOut { source, .. }
             | Self::ChunkFailed { source, .. }
+            | Self::ChunkNotBrought { source }
             | Self::Upload { source } => source.report(),
             Self::ChunkLeftBehind { .. } | Self::ManagerClosed | Self::EndNotStored { .. } => None,
         }
@@ -152,6 +160,7 @@ impl Error {
             Self::ChunkFile { .. }
             | Self::MergeExit { .. }
             | Self::MergeFile { .. }
+            | Self::ChunkNotBrought { .. }
             | Self::Upload { .. }
             | Self::ManagerClosed
             | Self::EndNotStored { .. } => false,

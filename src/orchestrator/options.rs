@@ -19,6 +19,7 @@ use crate::{
     model::{ChunkId, JobPhase, OutputSink, WorkerResult, json},
     process::{KILL_GRACE, MAX_LOG},
     stitcher::{VideoProof, VideoStitcher},
+    storage::ArtifactStorage,
 };
 
 /// How many chunks may run at once.
@@ -195,6 +196,7 @@ pub enum VerifyChunks {
 
 /// What a caller asks for.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the caller's own")]
 pub struct JobExecutionOptions {
     /// How many chunks may run at once. Default 1.
     pub concurrency: Concurrency,
@@ -242,6 +244,12 @@ pub struct JobExecutionOptions {
     pub failure: FailureSlot,
     /// Where the definition of the job was uploaded to, for workers elsewhere.
     pub job_def_url: Option<String>,
+    /// Where workers elsewhere find what they need, and leave what they have rendered.
+    pub storage: Option<Rc<dyn ArtifactStorage>>,
+    /// Whether the folder of the job is among what they need. Default `true`.
+    pub upload_assets: bool,
+    /// Whether the executor puts a job that is not in the storage there while it runs. Default `true`.
+    pub stores_job: bool,
     /// Whether local workers look at the files of their chunks when these are done.
     pub see_outputs: bool,
     /// Whether the files of chunks are looked at.
@@ -282,6 +290,9 @@ impl Default for JobExecutionOptions {
             observer: None,
             failure: FailureSlot::default(),
             job_def_url: None,
+            storage: None,
+            upload_assets: true,
+            stores_job: true,
             see_outputs: false,
             verify_chunks: VerifyChunks::default(),
             inspector: None,

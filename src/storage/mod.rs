@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
+use tokio_util::sync::CancellationToken;
 
 pub use exclusions::{Exclusions, IGNORE_FILE};
 pub use local::LocalStorageAdapter;
@@ -32,12 +33,14 @@ use crate::{
 /// - Nothing outside of a job's own place is read, written or removed, whatever ids and URLs say.
 /// - An upload or download that fails leaves no half files. Deleting what is not there succeeds.
 pub trait ArtifactStorage: fmt::Debug {
-    /// Stores the folder of a job, without what is excluded; gives its URL.
+    /// Stores the folder of a job, without what is excluded; gives its URL. Ends with [`crate::Error::Aborted`] once
+    /// `cancel` is cancelled, where the storage can.
     fn upload_asset_bundle<'a>(
         &'a self,
         job_id: &'a str,
         local_dir: &'a str,
         exclusions: &'a Exclusions,
+        cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>>;
 
     /// Brings what `upload_asset_bundle` stored into a folder.
@@ -199,6 +202,9 @@ pub enum Error {
         /// How many it had.
         size: u64,
     },
+    /// Whoever wanted it wants it no more.
+    #[error("cancelled")]
+    Cancelled,
     /// A `.heliosignore` that cannot be used.
     #[error("cannot use the {IGNORE_FILE} of the job: {0}")]
     Ignore(Box<ignore::Error>),

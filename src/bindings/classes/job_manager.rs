@@ -139,8 +139,8 @@ impl JobManager {
     /// Goes on with a job that is paused, failed or cancelled; does nothing for any other. Chunks that are done are not
     /// rendered again, unless their file has vanished or changed since; where none is left, it goes on with the merge. The
     /// options are those of `submitJob`, each replaced where `options` has another. In another process those count that a
-    /// `FileJobRepository` has kept: all but callbacks, `signal`, `storage`, functions, `stitcher` and `mergeAdapter`. Rejects
-    /// with a `TypeError` when the job had one of the last two and `options` has none.
+    /// `FileJobRepository` has kept: all but callbacks, `signal`, functions, `stitcher`, `mergeAdapter` and `storage`. Rejects
+    /// with a `TypeError` when the job had one of the last three and `options` has none.
     #[napi(
         enumerable = false,
         ts_args_type = "id: string, options?: JobExecutionOptions",

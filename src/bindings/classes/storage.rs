@@ -3,6 +3,7 @@
 use std::{ffi::CStr, rc::Rc};
 
 use napi::{Env, Unknown, bindgen_prelude::This};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{convert::chunk_id, realm::Realm, value::Value},
@@ -44,7 +45,13 @@ impl Storage {
             let (job_id, dir) = (string(realm, job_id, "jobId")?, string(realm, dir, "localDir")?);
             let core = Rc::clone(&self.core);
             let work = async move {
-                core.upload_asset_bundle(&job_id, &dir, &Exclusions::default()).await
+                core.upload_asset_bundle(
+                    &job_id,
+                    &dir,
+                    &Exclusions::default(),
+                    &CancellationToken::new(),
+                )
+                .await
             };
             Ok(realm.promise(work, |realm, url| Ok(realm.state.js.string(&url))))
         })

@@ -7,7 +7,7 @@ use super::super::{
     callback::{JobCallbacks, Listeners},
     classes::plain_stitcher,
     function::function,
-    js::{UserStitcher, UserWorkerAdapter},
+    js::{UserStitcher, UserStorage, UserWorkerAdapter},
     realm::Realm,
     reference::JsRef,
     value::{Type, Value},
@@ -190,6 +190,12 @@ impl Realm {
             verify_chunks,
             inspector: (verify_chunks == VerifyChunks::Always)
                 .then(|| Rc::new(plain_stitcher(self)) as Rc<dyn VideoStitcher>),
+            job_def_url: reader.meta_url()?,
+            storage: reader
+                .object(c"storage")?
+                .map(|storage| UserStorage::shared(self, storage))
+                .transpose()?,
+            upload_assets: reader.boolean(c"uploadAssets")?.unwrap_or(true),
             extensions: Some(execution),
             ..JobExecutionOptions::default()
         })
@@ -299,6 +305,15 @@ impl Reader<'_> {
         let Some(value) = self.field(name)? else { return Ok(None) };
         let path = format!("options.{}", name.to_string_lossy());
         super::require_object(self.realm.state.js, value, &path).map(|()| Some(value))
+    }
+
+    /// `meta.jobDefUrl`: where the owner has put the definition of the job himself.
+    fn meta_url(&self) -> Result<Option<String>> {
+        let js = self.realm.state.js;
+        let meta = self.field(c"meta")?.filter(|meta| js.is_object(*meta));
+        let url = meta.map(|meta| js.get(meta, c"jobDefUrl")).transpose();
+        let url = self.realm.caught(url)?.and_then(|url| js.as_string(url));
+        Ok(url.filter(|url| !url.is_empty()))
     }
 
     fn string(&self, name: &CStr) -> Result<Option<String>> {

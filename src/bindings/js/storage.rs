@@ -3,6 +3,7 @@
 use std::{ffi::CStr, rc::Rc};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
@@ -115,9 +116,10 @@ impl ArtifactStorage for UserStorage {
         job_id: &'a str,
         local_dir: &'a str,
         exclusions: &'a Exclusions,
+        cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>> {
         match self.native() {
-            Some(native) => native.upload_asset_bundle(job_id, local_dir, exclusions),
+            Some(native) => native.upload_asset_bundle(job_id, local_dir, exclusions, cancel),
             None => self.call_upload_bundle(job_id, local_dir).boxed_local(),
         }
     }

@@ -2,18 +2,35 @@
 
 use std::time::Duration;
 
-use super::{PlannedChunk, Run};
+use super::{PlannedChunk, Run, pace::Lane};
 use crate::{
     Error as CrateError, Result,
     error::exact_millis,
     model::{ChunkId, RetryKind, json},
-    orchestrator::{Error, RetryBackoff},
+    orchestrator::{Error, Permit, RetryBackoff},
 };
 
 /// The first pause after a worker has said that it is too much, where it does not say how long.
 const THROTTLED_DELAY: Duration = Duration::from_secs(1);
 /// So often in a row a chunk is put off without that being a failed attempt: about a quarter of an hour.
 const MOST_THROTTLED: u32 = 20;
+
+/// A chunk's place among those that run at once: in its job, and in the manager of that.
+#[derive(Debug, Default)]
+pub(super) struct Place<'a> {
+    lane: Option<Lane<'a>>,
+    permit: Option<Permit>,
+}
+
+impl Place<'_> {
+    /// The chunk is rendered, and makes room for others.
+    fn leave(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            lane.succeeded();
+        }
+        self.permit = None;
+    }
+}
 
 /// What comes after a failed attempt.
 enum Next {
@@ -26,17 +43,28 @@ enum Next {
 }
 
 impl Run<'_> {
+    /// Waits until a chunk may run; it keeps what it has of its place.
+    pub(super) async fn enter<'a>(&'a self, place: &mut Place<'a>) {
+        if place.lane.is_none() {
+            place.lane = Some(self.pace.enter().await);
+        }
+        if let (None, Some(lane)) = (&place.permit, &self.options.lane) {
+            place.permit = self.work.run_until_cancelled(lane.enter()).await;
+        }
+    }
+
     /// Renders one chunk, as often as it takes and may.
-    pub(super) async fn chunk(&self, worker: usize, chunk: &PlannedChunk) -> Result<()> {
+    pub(super) async fn chunk<'a>(
+        &'a self,
+        worker: usize,
+        chunk: &PlannedChunk,
+        mut place: Place<'a>,
+    ) -> Result<()> {
         let (id, tries) = (chunk.id, self.options.retries + 1.0);
         let (mut attempt, mut put_off) = (1, 0);
         let of = json::display(tries);
         loop {
-            let lane = self.pace.enter().await;
-            let permit = match &self.options.lane {
-                Some(lane) => self.work.run_until_cancelled(lane.enter()).await,
-                None => None,
-            };
+            self.enter(&mut place).await;
             if self.options.abort.is_aborted() {
                 return Err(CrateError::Aborted);
             }
@@ -46,10 +74,19 @@ impl Run<'_> {
             self.console.log(format_args!(
                 "[Worker {worker}] Starting chunk {id} (Attempt {attempt}/{of})..."
             ));
-            let error = match self.attempt(chunk).await {
+            let rendered = match self.attempt(chunk).await {
                 Ok(result) => {
-                    lane.succeeded();
-                    drop((lane, permit));
+                    // Others render while its file is brought.
+                    if self.elsewhere(&result).is_some() {
+                        place.leave();
+                    }
+                    self.brought(chunk, result).await
+                }
+                Err(error) => Err(error),
+            };
+            let error = match rendered {
+                Ok(result) => {
+                    place.leave();
                     self.complete(worker, id, &result).await;
                     return Ok(());
                 }
@@ -87,12 +124,14 @@ impl Run<'_> {
                     delay
                 }
                 Next::PutOff(delay) => {
-                    lane.was_too_much();
+                    if let Some(lane) = place.lane.take() {
+                        lane.was_too_much();
+                    }
                     put_off += 1;
                     announce("was put off", delay)
                 }
             };
-            drop((lane, permit));
+            place.permit = None;
             if !delay.is_zero() {
                 // Ended early by an abort or a failure; which one is seen at the top of the loop, or by the worker.
                 self.work.run_until_cancelled(tokio::time::sleep(delay)).await;

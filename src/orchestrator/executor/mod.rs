@@ -1,5 +1,6 @@
 //! Runs the chunks of one job, some at a time, and joins them.
 
+mod bring;
 mod chunk;
 mod merge;
 mod pace;
@@ -15,6 +16,8 @@ use std::{
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
+use bring::MOST_BROUGHT;
+use chunk::Place;
 use pace::Pace;
 
 use super::{Error, Executor, JobExecutionOptions, OutputStream};
@@ -54,16 +57,33 @@ impl JobExecutor {
         if options.abort.is_aborted() {
             return Err(CrateError::Aborted);
         }
+        let is_unknown = options.stores_job && options.job_def_url.is_none();
+        let storage = options.storage.clone().filter(|_| is_unknown && !self.adapter.is_local());
+        match storage {
+            Some(storage) if !plan.chunks.is_empty() => {
+                self.lend(&*storage, job, plan, options).await
+            }
+            _ => self.render(job, plan, &options).await,
+        }
+    }
+
+    /// Renders the chunks of a job and joins them.
+    async fn render(
+        &self,
+        job: Rc<JobSpec>,
+        plan: Plan,
+        options: &JobExecutionOptions,
+    ) -> Result<()> {
         let work = options.abort.token.child_token();
         options.failure.cancels(&work);
         let done = Cell::new(job.chunks.len() - plan.chunks.len());
         let run = Run {
             adapter: &*self.adapter,
-            console,
+            console: &*self.console,
             chunks: RefCell::new(plan.chunks.into_iter()),
             job: &job,
-            folder,
-            options: &options,
+            folder: options.folder(),
+            options,
             work,
             pace: Pace::new(options.concurrency.limit),
             failed: RefCell::default(),
@@ -142,9 +162,14 @@ struct Run<'a> {
 impl Run<'_> {
     /// Renders all chunks.
     async fn chunks(&self) -> Result<()> {
-        let workers = self.options.concurrency.limit.min(self.chunks.borrow().len());
+        let storage = self.options.storage.as_ref().filter(|_| !self.adapter.is_local());
+        let brought = storage.map_or(0, |_| MOST_BROUGHT);
+        let workers =
+            self.options.concurrency.limit.saturating_add(brought).min(self.chunks.borrow().len());
+        // Those beyond the limit begin when others bring files, and go by their names.
+        let limit = self.options.concurrency.limit;
         let mut workers: FuturesUnordered<_> =
-            (1..=workers).map(|number| self.worker(number)).collect();
+            (0..workers).map(|number| self.worker(number % limit + 1)).collect();
         while workers.next().await.is_some() {}
         if let Some(observer) = &self.options.observer {
             // What is not settled by then belongs to an aborted job.
@@ -160,8 +185,11 @@ impl Run<'_> {
     /// Renders one chunk after the other until there is none left or the job has failed.
     async fn worker(&self, number: usize) {
         while !self.options.failure.is_failed() {
+            // First, so that chunks begin in order.
+            let mut place = Place::default();
+            self.enter(&mut place).await;
             let Some(chunk) = self.chunks.borrow_mut().next() else { return };
-            if let Err(error) = self.chunk(number, &chunk).await {
+            if let Err(error) = self.chunk(number, &chunk, place).await {
                 self.options.failure.fail(error);
             }
         }
@@ -195,13 +223,13 @@ impl Run<'_> {
                 .map(|file| resolve(&self.folder, file)),
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
             job_def_url: options.job_def_url.clone(),
-            observed: options.observer.is_some(),
+            observed: options.observer.is_some() || options.storage.is_some(),
             extensions: options.extensions.clone(),
             ..WorkerJob::default()
         };
         let result = self.adapter.execute(job).await.map_err(timed_out)?;
         if result.exit_code.is_success() {
-            return self.verified(chunk, result).await;
+            return Ok(result);
         }
         let command = self.job.chunks[chunk.index].command.as_deref().unwrap_or_default();
         let (report, timed_out) = (self.report(command, &result), result.timed_out);

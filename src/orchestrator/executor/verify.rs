@@ -18,14 +18,16 @@ impl Run<'_> {
         self.options.see_outputs || self.options.verify_chunks != VerifyChunks::Never
     }
 
-    /// Gives the result of a chunk that counts: its command has succeeded, and its file is what it should be.
+    /// Gives the result of a chunk that counts: its command has succeeded, and its file, where that is on this machine, is what it
+    /// should be.
     pub(super) async fn verified(
         &self,
         chunk: &PlannedChunk,
         result: WorkerResult,
+        is_here: bool,
     ) -> Result<WorkerResult> {
         let spec = &self.job.chunks[chunk.index];
-        let Some(file) = spec.output_file.as_deref().filter(|_| self.adapter.is_local()) else {
+        let Some(file) = spec.output_file.as_deref().filter(|_| is_here) else {
             return Ok(result);
         };
         let path = resolve(&self.folder, file);

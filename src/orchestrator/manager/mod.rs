@@ -21,7 +21,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{membership::Member, run::Run};
-use super::{Error as JobError, Executor, Gate, JobExecutionOptions, ledger::now_ms};
+use super::{
+    Error as JobError, Executor, Gate, JobExecutionOptions,
+    ledger::now_ms,
+    upload::{Stored, Upload},
+};
 use crate::{
     Result,
     console::Console,
@@ -236,7 +240,11 @@ impl JobManager {
             shared.stop(id, Stop::Cancel).await?;
             shared.resumable.borrow_mut().shift_remove(id);
             let Some(status) = shared.repository.get(id).await? else { return Ok(()) };
-            shared.delete_uploads(id, &status).await;
+            if let Some(storage) = &shared.storage {
+                let upload = Upload { storage: &**storage, id, console: &*shared.console };
+                let assets = status.spec.as_ref().and_then(|spec| spec.assets_url.clone());
+                upload.remove(&Stored { assets, definition: status.job_def_url.clone() }).await;
+            }
             if shared.delete_record(id).await? {
                 return Ok(());
             }
@@ -247,23 +255,6 @@ impl JobManager {
 }
 
 impl Shared {
-    /// Removes what was stored for a job elsewhere. Failures are only printed.
-    async fn delete_uploads(&self, id: &str, status: &JobStatus) {
-        if let Some(storage) = &self.storage {
-            let assets_url = status.spec.as_ref().and_then(|spec| spec.assets_url.as_deref());
-            if let Some(url) = assets_url.filter(|url| !url.is_empty())
-                && let Err(error) = storage.delete_asset_bundle(id, url).await
-            {
-                self.console.failure(&format!("Failed to delete assets for job {id}:"), &error);
-            }
-            if let Some(url) = status.job_def_url.as_deref().filter(|url| !url.is_empty())
-                && let Err(error) = storage.delete_job_spec(id, url).await
-            {
-                self.console.failure(&format!("Failed to delete job spec for job {id}:"), &error);
-            }
-        }
-    }
-
     /// Removes the record of a job that nobody runs. Gives whether that is still so.
     async fn delete_record(&self, id: &str) -> Result<bool> {
         let Some(managers) = self.repository.managers() else {

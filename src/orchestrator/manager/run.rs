@@ -9,6 +9,7 @@ use super::{
         Error as JobError,
         executor::resolve,
         ledger::{Ledger, now_ms},
+        upload::{Stored, Upload},
     },
     RunningJob, Shared,
     observer::LedgerObserver,
@@ -16,10 +17,8 @@ use super::{
 use crate::{
     Error, Result,
     adapters::see,
-    error::exact_millis,
     model::{ChunkId, JobPhase, JobSpec, JobState, JobStatus},
     orchestrator::JobExecutionOptions,
-    storage::Exclusions,
     task,
 };
 
@@ -112,14 +111,13 @@ impl Run {
         if options.abort.is_aborted() {
             return Err(Error::Aborted);
         }
-        options.job_def_url = ledger.read(|status| status.job_def_url.clone());
-        let folder = options.job_dir.clone().filter(|_| shared.storage.is_some());
-        let folder = folder.filter(|_| options.job_def_url.is_none());
+        let stored = |ledger: &Ledger| ledger.read(|status| status.job_def_url.clone());
+        let is_stored = stored(ledger).is_some();
+        let uploads = shared.storage.is_some() && options.job_dir.is_some() && !is_stored;
         ledger.apply(|status| {
             status.state = Some(JobState::Running);
             status.started_at.get_or_insert_with(now_ms);
             (status.error, status.finished_at) = (None, None);
-            let uploads = folder.is_some();
             status.phase = Some(if uploads { JobPhase::Uploading } else { JobPhase::Rendering });
         });
         if self.submitted.is_none() && ledger.is_journaled() {
@@ -127,10 +125,13 @@ impl Run {
             ledger.save().await?;
         }
         save_and_tell(ledger, begun).await?;
-        if let Some(folder) = &folder {
-            spec = self.upload(shared, ledger, spec, folder, &options).await?;
-            options.job_def_url = ledger.read(|status| status.job_def_url.clone());
+        if uploads {
+            spec = self.upload(shared, ledger, spec, &options).await?;
         }
+        options.job_def_url = stored(ledger).or(options.job_def_url);
+        // What is in the storage of the manager stays there until the job is deleted.
+        options.stores_job = shared.storage.is_none();
+        options.storage = options.storage.or_else(|| shared.storage.clone());
         if job.abort.is_cancelled() {
             return Err(Error::Aborted);
         }
@@ -167,46 +168,22 @@ impl Run {
         shared: &Shared,
         ledger: &Rc<Ledger>,
         spec: JobSpec,
-        folder: &str,
         options: &JobExecutionOptions,
     ) -> Result<JobSpec> {
         let Some(storage) = &shared.storage else { return Ok(spec) };
-        let abort = &options.abort.token;
-        let uploaded = async {
-            let url = task::bounded(
-                storage.upload_asset_bundle(&self.id, folder, &Exclusions::default()),
-                abort,
-                options.kill_grace,
-            )
-            .await;
-            let spec = spec.with_assets_at(url.unwrap_or(Err(Error::Abandoned))?);
-            ledger.apply(|status| status.spec = Some(spec.clone()));
-            if abort.is_cancelled() {
-                return Err(Error::Aborted);
-            }
-            let url =
-                task::bounded(storage.upload_job_spec(&self.id, &spec), abort, options.kill_grace)
-                    .await;
-            let url = url.unwrap_or(Err(Error::Abandoned))?;
+        let upload = Upload { storage: &**storage, id: &self.id, console: &*shared.console };
+        let stored = |spec: &JobSpec, urls: Stored| {
             ledger.apply(|status| {
-                status.job_def_url = Some(url);
-                status.phase = Some(JobPhase::Rendering);
+                status.spec = Some(spec.clone());
+                if urls.definition.is_some() {
+                    status.job_def_url = urls.definition;
+                    status.phase = Some(JobPhase::Rendering);
+                }
             });
-            Ok(spec)
         };
-        match uploaded.await {
-            Ok(spec) => {
-                ledger.save().await?;
-                Ok(spec)
-            }
-            Err(Error::Abandoned) => {
-                let ms = exact_millis(options.kill_grace);
-                shared.console.warn(&format!("Warning: the upload of job {} did not end within {ms}ms of the abort; it is left behind.", self.id));
-                Err(Error::Abandoned)
-            }
-            Err(_) if abort.is_cancelled() => Err(Error::Aborted),
-            Err(error) => Err(JobError::Upload { source: Box::new(error) }.into()),
-        }
+        let spec = upload.put(spec, options, stored).await?;
+        ledger.save().await?;
+        Ok(spec)
     }
 
     /// Stores how the run ended, unless the record is gone; prints it. Gives whether it was stored.

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Error, Tree, failed};
@@ -17,13 +18,22 @@ const MAX_THREADS: usize = 16;
 /// A thread for fewer files than this costs more than it saves.
 const FILES_PER_THREAD: usize = 16;
 
-/// Copies all of `tree` from one folder to another, which may hold other files already. What fails removes the files that it
-/// has brought.
-pub(super) fn tree(tree: &Tree, source: &Path, target: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(target).map_err(failed("mkdir", target))?;
-    for folder in &tree.folders {
-        let folder = target.join(folder);
-        std::fs::create_dir_all(&folder).map_err(failed("mkdir", &folder))?;
+/// Copies all of `tree` from one folder to another, which may hold other files already. What fails, or is cancelled, removes
+/// what it has brought.
+pub(super) fn tree(
+    tree: &Tree,
+    source: &Path,
+    target: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let mut made = Vec::new();
+    let folders = std::iter::once(target.to_owned())
+        .chain(tree.folders.iter().map(|folder| target.join(folder)));
+    for folder in folders {
+        if !folder.exists() {
+            std::fs::create_dir_all(&folder).map_err(failed("mkdir", &folder))?;
+            made.push(folder);
+        }
     }
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
@@ -32,7 +42,12 @@ pub(super) fn tree(tree: &Tree, source: &Path, target: &Path) -> Result<(), Erro
         while let Some(file) = tree.files.get(next.fetch_add(1, Relaxed)) {
             let to = target.join(file);
             let is_new = !to.exists();
-            match self::file(&source.join(file), &to) {
+            let copied = if cancel.is_cancelled() {
+                Err(Error::Cancelled)
+            } else {
+                self::file(&source.join(file), &to)
+            };
+            match copied {
                 Ok(()) if is_new => lock(&brought).push(to),
                 Ok(()) => {}
                 Err(error) => {
@@ -50,9 +65,12 @@ pub(super) fn tree(tree: &Tree, source: &Path, target: &Path) -> Result<(), Erro
         work();
     });
     let Some(error) = lock(&failure).take() else { return permissions(tree, source, target) };
+    // The failure that is told is the first one.
     for file in lock(&brought).drain(..) {
-        // The failure that is told is the first one.
         drop(std::fs::remove_file(file));
+    }
+    for folder in made.iter().rev() {
+        drop(std::fs::remove_dir(folder));
     }
     Err(error)
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -95,6 +96,7 @@ fn upload(
     exclusions: &Exclusions,
     place: &Path,
     storage: &Path,
+    cancel: &CancellationToken,
 ) -> Result<(), Error> {
     if !folder.is_dir() {
         return Err(Error::NoLocalFolder(folder.to_owned()));
@@ -118,16 +120,19 @@ fn upload(
             }
         }
     }
-    copy::tree(&tree, folder, place)
+    copy::tree(&tree, folder, place, cancel)
 }
 
-fn download(source: &Path, target: &Path) -> Result<(), Error> {
+fn download(source: &Path, target: &Path, cancel: &CancellationToken) -> Result<(), Error> {
     if !source.is_dir() {
         return Err(Error::NoRemoteFolder(source.to_owned()));
     }
     let mut tree = Tree::read(source, &Exclusions::default())?;
     tree.leave_out(Path::new(OUTPUTS));
-    copy::tree(&tree, source, target)
+    if !beside(source).exists() {
+        tree.leave_out(Path::new(SPEC));
+    }
+    copy::tree(&tree, source, target, cancel)
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
@@ -163,11 +168,14 @@ impl ArtifactStorage for LocalStorageAdapter {
         job_id: &'a str,
         local_dir: &'a str,
         exclusions: &'a Exclusions,
+        cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>> {
         async move {
             let (place, folder) = (self.place(job_id)?, PathBuf::from(local_dir));
             let (url, storage, exclusions) = (url(&place), self.folder.clone(), exclusions.clone());
-            task::blocking(move || upload(&folder, &exclusions, &place, &storage)).await?;
+            let cancelled = cancel.clone();
+            task::blocking(move || upload(&folder, &exclusions, &place, &storage, &cancelled))
+                .await?;
             Ok(url)
         }
         .boxed_local()
@@ -181,7 +189,10 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
             let (source, target) = (self.locate(url)?, PathBuf::from(target_dir));
-            Ok(task::blocking(move || download(&source, &target)).await?)
+            // Who waits no more wants it no more.
+            let cancel = CancellationToken::new();
+            let _guard = cancel.clone().drop_guard();
+            Ok(task::blocking(move || download(&source, &target, &cancel)).await?)
         }
         .boxed_local()
     }

@@ -76,8 +76,11 @@ fn spec(text: &str) -> JobSpec {
 async fn bundle_comes_back_as_it_was() {
     let desk = Desk::new();
     let bundle = desk.bundle();
-    let url =
-        desk.storage.upload_asset_bundle("logs/a", &bundle, &Exclusions::default()).await.unwrap();
+    let url = desk
+        .storage
+        .upload_asset_bundle("logs/a", &bundle, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(url, format!("local://{}", desk.text("storage/logs/a")));
     desk.storage.download_asset_bundle("logs/a", &url, &desk.text("new/target")).await.unwrap();
     assert_eq!(content(&desk.path("new/target")), content(&desk.path("bundle")));
@@ -98,7 +101,10 @@ async fn definition_is_in_the_folder_or_beside_it() {
     assert_eq!(&*storage.download_job_spec("a", &url).await.unwrap().json().unwrap(), text);
     // One of the user's own comes: it stays as it is, and so does ours.
     std::fs::write(desk.path("bundle/job.json"), "mine").unwrap();
-    storage.upload_asset_bundle("a", &bundle, &Exclusions::default()).await.unwrap();
+    storage
+        .upload_asset_bundle("a", &bundle, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap();
     let url = storage.upload_job_spec("a", &spec(r#"{"id":"t"}"#)).await.unwrap();
     assert_eq!(url, format!("local://{}", desk.text("storage/a.job.json")));
     assert_eq!(std::fs::read_to_string(desk.path("storage/a/job.json")).unwrap(), "mine");
@@ -113,7 +119,10 @@ async fn definition_is_in_the_folder_or_beside_it() {
 async fn outputs_of_chunks_are_no_assets() {
     let desk = Desk::new();
     let (storage, bundle) = (&desk.storage, desk.bundle());
-    let assets = storage.upload_asset_bundle("a", &bundle, &Exclusions::default()).await.unwrap();
+    let assets = storage
+        .upload_asset_bundle("a", &bundle, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap();
     std::fs::write(desk.path("3.mp4"), "video").unwrap();
     let url =
         storage.upload_chunk_output("a", ChunkId::new(3.0), &desk.text("3.mp4")).await.unwrap();
@@ -129,8 +138,10 @@ async fn nothing_leads_out_of_the_folder() {
     let desk = Desk::new();
     let (storage, bundle) = (&desk.storage, desk.bundle());
     for id in ["", ".", "..", "../a", "a/../../b", "/a", "a//b", "a/", "a\\b", "a\0"] {
-        let error =
-            storage.upload_asset_bundle(id, &bundle, &Exclusions::default()).await.unwrap_err();
+        let error = storage
+            .upload_asset_bundle(id, &bundle, &Exclusions::default(), &CancellationToken::new())
+            .await
+            .unwrap_err();
         assert!(matches!(error, crate::Error::InvalidInput(_)), "{id:?}: {error}");
         assert!(storage.upload_job_spec(id, &spec("{}")).await.is_err(), "{id:?}");
     }
@@ -159,8 +170,11 @@ async fn nothing_leads_out_of_the_folder() {
 async fn what_is_missing_is_named() {
     let desk = Desk::new();
     let missing = desk.text("none");
-    let error =
-        desk.storage.upload_asset_bundle("a", &missing, &Exclusions::default()).await.unwrap_err();
+    let error = desk
+        .storage
+        .upload_asset_bundle("a", &missing, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("Local directory {missing} does not exist"));
     let place = desk.text("storage/a");
     let url = format!("local://{place}");
@@ -178,7 +192,11 @@ async fn links_are_what_they_lead_to_and_stay_inside() {
     let bundle = desk.bundle();
     link(&desk, "scene.json", "same.json");
     link(&desk, "deep", "shallow");
-    let url = desk.storage.upload_asset_bundle("a", &bundle, &Exclusions::default()).await.unwrap();
+    let url = desk
+        .storage
+        .upload_asset_bundle("a", &bundle, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap();
     desk.storage.download_asset_bundle("a", &url, &desk.text("t")).await.unwrap();
     assert_eq!(std::fs::read_to_string(desk.path("t/same.json")).unwrap(), "{}");
     assert!(!desk.path("t/same.json").is_symlink() && desk.path("t/shallow/er/empty").exists());
@@ -191,7 +209,10 @@ async fn links_are_what_they_lead_to_and_stay_inside() {
         let desk = Desk::new();
         let bundle = desk.bundle();
         link(&desk, target, "deep/link");
-        let result = desk.storage.upload_asset_bundle("a", &bundle, &Exclusions::default()).await;
+        let result = desk
+            .storage
+            .upload_asset_bundle("a", &bundle, &Exclusions::default(), &CancellationToken::new())
+            .await;
         let error = result.unwrap_err().to_string();
         let names_it = error.contains("deep/link");
         // `.` in `deep` is `deep` itself.
@@ -204,7 +225,11 @@ async fn links_are_what_they_lead_to_and_stay_inside() {
 async fn download_that_fails_leaves_what_was_there_and_no_half_files() {
     let desk = Desk::new();
     let bundle = desk.bundle();
-    let url = desk.storage.upload_asset_bundle("a", &bundle, &Exclusions::default()).await.unwrap();
+    let url = desk
+        .storage
+        .upload_asset_bundle("a", &bundle, &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap();
     // A folder where a file should go.
     std::fs::create_dir_all(desk.path("t/many/50/x")).unwrap();
     std::fs::write(desk.path("t/own"), "mine").unwrap();
@@ -224,7 +249,10 @@ async fn storage_in_the_folder_of_a_job_does_not_keep_itself() {
     let bundle = desk.bundle();
     let storage = LocalStorageAdapter::new(desk.path("bundle/deep/storage"));
     for id in ["a", "b", "c"] {
-        let url = storage.upload_asset_bundle(id, &bundle, &Exclusions::default()).await.unwrap();
+        let url = storage
+            .upload_asset_bundle(id, &bundle, &Exclusions::default(), &CancellationToken::new())
+            .await
+            .unwrap();
         storage.download_asset_bundle(id, &url, &desk.text("t")).await.unwrap();
     }
     assert!(!desk.path("t/deep/storage").exists() && desk.path("t/deep/run.sh").exists());
@@ -254,7 +282,10 @@ async fn what_is_excluded_is_not_stored() {
     std::fs::write(desk.path("bundle/.env.production"), "SECRET=1").unwrap();
     std::fs::write(desk.path("bundle/.heliosignore"), "deep/er\n").unwrap();
     let exclusions = Exclusions::of_job(Path::new(&bundle), vec!["scene.json".into()]).unwrap();
-    desk.storage.upload_asset_bundle("a", &bundle, &exclusions).await.unwrap();
+    desk.storage
+        .upload_asset_bundle("a", &bundle, &exclusions, &CancellationToken::new())
+        .await
+        .unwrap();
     let stored = content(&desk.path("storage/a"));
     assert!(stored.contains_key("deep/run.sh"));
     for name in [".env.production", "scene.json", "deep/er/", "deep/er/empty"] {

@@ -1,6 +1,7 @@
 //! The executor among scripted adapters, stitchers and observers.
 
 mod abort;
+mod bring;
 mod chunks;
 mod failures;
 mod input;

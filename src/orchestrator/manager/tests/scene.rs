@@ -74,6 +74,7 @@ impl ArtifactStorage for Storage {
         job_id: &'a str,
         local_dir: &'a str,
         _exclusions: &'a Exclusions,
+        _cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>> {
         let passed = self.0.pass(format!("upload bundle {job_id} {local_dir}"));
         async move { passed.await.map(|()| "s3://assets".to_owned()) }.boxed_local()
