@@ -1,0 +1,10 @@
+// The storage of a test, for the test itself and for the workers it starts.
+import * as lib from '../../index.js'
+
+const CLASSES = { s3: 'S3StorageAdapter', r2: 'R2StorageAdapter', gcs: 'GcsStorageAdapter' }
+
+/** Makes the storage that `{ kind, ...options }` describes. */
+export const storageOf = ({ kind, ...options }) => new lib[CLASSES[kind]](options)
+
+/** The storage that the environment describes: where a worker finds it. */
+export const storageOfWorker = () => storageOf(JSON.parse(process.env.HELIOS_STORAGE))
