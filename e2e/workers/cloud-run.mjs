@@ -1,9 +1,9 @@
 // What is deployed to Cloud Run: tells its port when it listens.
 import { createCloudRunServer } from '../../index.js'
-import { storageOfWorker } from './storage.mjs'
+import { storageOf } from './storage.mjs'
 
 const { listen } = createCloudRunServer({
-  storage: storageOfWorker(),
+  storage: storageOf(JSON.parse(process.env.HELIOS_STORAGE)),
   workspaceDir: process.env.HELIOS_WORKSPACE,
   port: 0,
 })

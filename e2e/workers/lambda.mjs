@@ -1,5 +1,6 @@
 // What is deployed to Lambda.
 import { createAwsHandler } from '../../index.js'
-import { storageOfWorker } from './storage.mjs'
+import { storageOf } from './storage.mjs'
 
-export const handler = createAwsHandler({ storage: storageOfWorker(), workspaceDir: process.env.HELIOS_WORKSPACE })
+/** The handler of a function whose storage is as described. */
+export const lambdaHandler = (storage, workspaceDir) => createAwsHandler({ storage: storageOf(storage), workspaceDir })

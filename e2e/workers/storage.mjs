@@ -5,6 +5,3 @@ const CLASSES = { s3: 'S3StorageAdapter', r2: 'R2StorageAdapter', gcs: 'GcsStora
 
 /** Makes the storage that `{ kind, ...options }` describes. */
 export const storageOf = ({ kind, ...options }) => new lib[CLASSES[kind]](options)
-
-/** The storage that the environment describes: where a worker finds it. */
-export const storageOfWorker = () => storageOf(JSON.parse(process.env.HELIOS_STORAGE))
