@@ -8,13 +8,16 @@ native.enterRealm(globalThis, isMainThread)
 export const {
   FfmpegStitcher,
   FileJobRepository,
+  GcsStorageAdapter,
   INFRASTRUCTURE_VERSION,
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
   LocalStorageAdapter,
   LocalWorkerAdapter,
+  R2StorageAdapter,
   RenderExecutor,
+  S3StorageAdapter,
   initInfrastructure,
   syncWorkspaceDependencies,
 } = native

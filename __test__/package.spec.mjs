@@ -4,6 +4,18 @@ import { describe, expect, it } from 'vitest'
 import * as lib from '../index.js'
 import { captureConsole } from './support/console.mjs'
 
+const storage = [
+  'uploadAssetBundle',
+  'downloadAssetBundle',
+  'deleteAssetBundle',
+  'uploadJobSpec',
+  'downloadJobSpec',
+  'deleteJobSpec',
+  'uploadChunkOutput',
+  'downloadChunkOutput',
+  'markCancelled',
+  'cancelMark',
+]
 const classes = {
   LocalWorkerAdapter: ['execute'],
   JobExecutor: ['execute'],
@@ -22,26 +34,22 @@ const classes = {
   FileJobRepository: ['save', 'get', 'list', 'delete'],
   InMemoryJobRepository: ['save', 'get', 'list', 'delete'],
   FfmpegStitcher: ['stitch'],
-  LocalStorageAdapter: [
-    'uploadAssetBundle',
-    'downloadAssetBundle',
-    'deleteAssetBundle',
-    'uploadJobSpec',
-    'downloadJobSpec',
-    'deleteJobSpec',
-    'uploadChunkOutput',
-    'downloadChunkOutput',
-    'markCancelled',
-    'cancelMark',
-  ],
+  LocalStorageAdapter: storage,
+  S3StorageAdapter: storage,
+  R2StorageAdapter: storage,
+  GcsStorageAdapter: storage,
   RenderExecutor: ['executeChunk'],
 }
 const functions = ['syncWorkspaceDependencies', 'initInfrastructure']
+const r2 = { bucket: 'b', accountId: 'a', accessKeyId: 'k', secretAccessKey: 's' }
 const make = {
   JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
   JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
   FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
   LocalStorageAdapter: () => new lib.LocalStorageAdapter({ storageDir: '/nowhere' }),
+  S3StorageAdapter: () => new lib.S3StorageAdapter({ bucket: 'b' }),
+  R2StorageAdapter: () => new lib.R2StorageAdapter(r2),
+  GcsStorageAdapter: () => new lib.GcsStorageAdapter({ bucket: 'b' }),
   RenderExecutor: () => new lib.RenderExecutor('/nowhere'),
 }
 
@@ -90,6 +98,9 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       JobExecutor: [{}],
       FileJobRepository: ['/nowhere'],
       LocalStorageAdapter: [{ storageDir: '/nowhere' }],
+      S3StorageAdapter: [{ bucket: 'b' }],
+      R2StorageAdapter: [r2],
+      GcsStorageAdapter: [{ bucket: 'b' }],
       RenderExecutor: ['/nowhere'],
     }
     const instance = new Own(...(needed[name] ?? []))

@@ -8,6 +8,8 @@ pub mod adapters;
 // Unit tests cannot call it: without Node there is no JavaScript. Its tests are those of the built addon.
 #[cfg(all(feature = "node", not(test)))]
 mod bindings;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub mod cloud;
 pub mod console;
 pub mod error;
 pub mod governance;

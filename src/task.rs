@@ -12,6 +12,13 @@ pub(crate) fn spawn<T: Send + 'static>(
     answer(tokio::spawn(work))
 }
 
+/// Runs `work` on the runtime. It is aborted when the returned future is dropped.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub(crate) async fn owned<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(work));
+    task.await.unwrap_or_else(|error: JoinError| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// Runs `work` on a thread that may block.
 pub(crate) fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,

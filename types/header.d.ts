@@ -415,6 +415,71 @@ export interface LocalStorageAdapterOptions {
   storageDir: string
 }
 
+/** What storages in buckets are told beside the options of their cloud. */
+export interface BucketStorageOptions {
+  /** The bucket, which must exist. */
+  bucket: string
+  /** How many objects are sent or fetched at once. Default 16. */
+  concurrency?: number
+  /** How often a request is made before it has failed. Default 3. */
+  maxAttempts?: number
+  /**
+   * Whether files that the bucket has of another job are copied there, and not sent. Every job keeps a copy of its own. It
+   * costs two small requests per file. Default false.
+   */
+  dedupe?: boolean
+}
+
+/** A key of Amazon's. */
+export interface AwsCredentials {
+  accessKeyId: string
+  secretAccessKey: string
+  sessionToken?: string
+  /** When it expires. Of a function's answer: it is asked again before. */
+  expiration?: Date
+}
+
+/** Settings of an `S3StorageAdapter`. Other options of the AWS SDK's client are taken, and ignored. */
+export interface S3StorageAdapterOptions extends BucketStorageOptions {
+  /** Default: that of the environment or the profile. */
+  region?: string
+  /** Where the service is, also with `http:`. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, Amazon's own. */
+  endpoint?: string | URL
+  /** Whether URLs name the bucket in the path, not in the host. Default false, but for hosts that are addresses. */
+  forcePathStyle?: boolean
+  /**
+   * `AwsCredentials`, or a function that gives them or a promise for them. Default: those of the environment, the profile,
+   * SSO, the container or the instance, in the order of the AWS SDK.
+   */
+  credentials?: any
+  [option: string]: any
+}
+
+/** Settings of an `R2StorageAdapter`. */
+export interface R2StorageAdapterOptions extends BucketStorageOptions {
+  accountId: string
+  accessKeyId: string
+  secretAccessKey: string
+  /** Default `https://${accountId}.r2.cloudflarestorage.com`. */
+  endpoint?: string | URL
+  [option: string]: any
+}
+
+/** Settings of a `GcsStorageAdapter`. Other options of `@google-cloud/storage` are taken, and ignored. */
+export interface GcsStorageAdapterOptions extends BucketStorageOptions {
+  /** Taken, and of no use here. */
+  projectId?: string
+  /** The file with the key of a service account. */
+  keyFilename?: string
+  /** The content of such a file, at least `client_email` and `private_key`. It goes before `keyFilename`. */
+  credentials?: any
+  /** Where the service is; it must speak the XML API. Default: `STORAGE_EMULATOR_HOST`, Google's own. */
+  apiEndpoint?: string
+  /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
+  useAuthWithCustomEndpoint?: boolean
+  [option: string]: any
+}
+
 /** What `syncWorkspaceDependencies` works on. */
 export interface SyncOptions {
   /** The folder that has `packages` in it. */

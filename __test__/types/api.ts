@@ -7,14 +7,18 @@ import {
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
+  GcsStorageAdapter,
   LocalStorageAdapter,
   LocalWorkerAdapter,
+  R2StorageAdapter,
   RenderExecutor,
+  S3StorageAdapter,
   initInfrastructure,
   syncWorkspaceDependencies,
 } from '../../index.js'
 import type {
   ArtifactStorage,
+  AwsCredentials,
   CommandFailure,
   JobExecutionOptions,
   JobRepository,
@@ -266,7 +270,32 @@ async function uses(): Promise<void> {
   }
 
   const local = new LocalStorageAdapter({ storageDir: '/share' })
-  const storages: ArtifactStorage[] = [local, fullStorage]
+  const s3 = new S3StorageAdapter({
+    bucket: 'b',
+    region: 'eu-west-1',
+    endpoint: new URL('http://localhost'),
+    credentials: async (): Promise<AwsCredentials> => ({
+      accessKeyId: 'a',
+      secretAccessKey: 's',
+      expiration: new Date(),
+    }),
+    retryMode: 'adaptive',
+    dedupe: true,
+    concurrency: 8,
+  })
+  const r2: S3StorageAdapter = new R2StorageAdapter({
+    bucket: 'b',
+    accountId: 'a',
+    accessKeyId: 'k',
+    secretAccessKey: 's',
+  })
+  const gcs = new GcsStorageAdapter({
+    bucket: 'b',
+    projectId: 'p',
+    keyFilename: 'key.json',
+    apiEndpoint: 'http://localhost',
+  })
+  const storages: ArtifactStorage[] = [local, fullStorage, s3, r2, gcs]
   const url: string = await local.uploadChunkOutput('a', 1, '1.mp4')
   const stored: JobSpec = await local.downloadJobSpec('a', url)
   const brought: void = await local.downloadChunkOutput('a', url, '1.mp4')

@@ -12,6 +12,7 @@ use crate::{
     error::{Foreign, SystemError},
     model::{ExitCode, RetryHint},
     process::{self, Report},
+    storage::{self, StoreError},
 };
 
 /// A value that JavaScript code threw.
@@ -121,6 +122,9 @@ impl Realm {
                         js.set(value, c"timedOut", js.boolean(true)?)
                     }
                     (Error::Process(failure), None) => realm.spawn_fields(value, &failure.error),
+                    (Error::Storage(storage::Error::Store(error)), None) => {
+                        realm.store_fields(value, error)
+                    }
                     _ => Ok(()),
                 });
                 value
@@ -137,6 +141,15 @@ impl Realm {
         js.set(error, c"syscall", js.string(&format!("spawn {program}")))?;
         js.set(error, c"path", js.string(program))?;
         js.set(error, c"spawnargs", js.array(args.iter().map(|argument| js.string(argument)))?)
+    }
+
+    /// What a store on the network has answered.
+    fn store_fields(&self, error: Value, cause: &StoreError) -> JsResult<()> {
+        let js = self.state.js;
+        if let Some(code) = &cause.code {
+            js.set(error, c"code", js.string(code))?;
+        }
+        cause.status.map_or(Ok(()), |status| js.set(error, c"status", js.number(status.into())))
     }
 
     /// What is known of a command that failed. Its output does not show where the error is printed: it may be long.

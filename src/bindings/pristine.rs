@@ -22,6 +22,12 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"InMemoryJobRepository", REPOSITORY),
     (c"FfmpegStitcher", &[c"stitch"]),
     (c"LocalStorageAdapter", STORAGE),
+    #[cfg(feature = "aws")]
+    (c"S3StorageAdapter", STORAGE),
+    #[cfg(feature = "aws")]
+    (c"R2StorageAdapter", STORAGE),
+    #[cfg(feature = "gcp")]
+    (c"GcsStorageAdapter", STORAGE),
     (c"JobManager", &[]),
     (c"RenderExecutor", &[]),
 ];
@@ -39,6 +45,12 @@ const STORAGE: &[&CStr] = &[
     c"cancelMark",
 ];
 
+/// Classes that extend another, which Node-API cannot say.
+const HEIRS: &[(&CStr, &CStr)] = &[
+    #[cfg(feature = "aws")]
+    (c"R2StorageAdapter", c"S3StorageAdapter"),
+];
+
 /// Methods are called on what users have of our objects: also on proxies, as state libraries make them, and on objects that
 /// inherit from one. Node-API knows neither, so each object carries a way to itself. A function, because such libraries
 /// hand out proxies of objects. What a method cannot be called on is, like every other mistake, a rejection.
@@ -46,6 +58,10 @@ const THIS: &str = r"
 ((self) => ({
   mark: (object) => void Object.defineProperty(object, self, { value: () => object, configurable: true }),
   find: (object) => object[self]?.(),
+  extend: (heir, parent) => {
+    Object.setPrototypeOf(heir, parent);
+    Object.setPrototypeOf(heir.prototype, parent.prototype);
+  },
   wrap: ({ prototype }) => {
     for (const name of Object.getOwnPropertyNames(prototype)) {
       const { value: native, ...attributes } = Object.getOwnPropertyDescriptor(prototype, name);
@@ -83,7 +99,7 @@ impl Pristine {
         }
         for (class, methods) in CLASSES {
             let constructor = js.get(exports, class)?;
-            self.call(state, c"wrap", constructor)?;
+            self.call(state, c"wrap", &[constructor])?;
             self.classes.borrow_mut().push((class, JsRef::new(state, constructor)?));
             let prototype = js.get(constructor, c"prototype")?;
             for method in *methods {
@@ -91,17 +107,21 @@ impl Pristine {
                 self.methods.borrow_mut().push((class, method, function));
             }
         }
+        for (heir, parent) in HEIRS {
+            let classes = [js.get(exports, heir)?, js.get(exports, parent)?];
+            self.call(state, c"extend", &classes)?;
+        }
         Ok(())
     }
 
     /// Lets a new object of ours be found behind others.
     pub(super) fn mark(&self, state: &State, object: Value) -> JsResult<()> {
-        self.call(state, c"mark", object).map(drop)
+        self.call(state, c"mark", &[object]).map(drop)
     }
 
-    fn call(&self, state: &State, function: &CStr, object: Value) -> JsResult {
+    fn call(&self, state: &State, function: &CStr, arguments: &[Value]) -> JsResult {
         let this = self.this.get().map_or_else(|| state.js.undefined(), JsRef::get);
-        state.js.call(this, state.js.get(this, function)?, &[object])
+        state.js.call(this, state.js.get(this, function)?, arguments)
     }
 
     /// `object instanceof class`.
@@ -138,5 +158,5 @@ pub(super) fn instance<'a, T: MaybeTypeTag + 'a>(
     }
     // SAFETY: called on the thread of the environment with a live object; the type tag is checked.
     let read = |object: Value| unsafe { ClassInstance::from_napi_value(state.js.0, object.0) }.ok();
-    read(object).or_else(|| read(state.pristine.call(state, c"find", object).ok()?))
+    read(object).or_else(|| read(state.pristine.call(state, c"find", &[object]).ok()?))
 }

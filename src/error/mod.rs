@@ -6,8 +6,10 @@ use std::{any::Any, fmt, path::PathBuf, rc::Rc, time::Duration};
 
 pub(crate) use system::SpawnCode;
 pub use system::SystemError;
+#[cfg(any(all(feature = "node", not(test)), feature = "aws", feature = "gcp"))]
+pub(crate) use system::code;
 #[cfg(all(feature = "node", not(test)))]
-pub(crate) use system::{code, errno};
+pub(crate) use system::errno;
 
 use crate::{
     governance, model::RetryHint, orchestrator, process, repository, stitcher, storage, worker,

@@ -1,21 +1,36 @@
 //! Where the assets and the definition of a job are put for workers elsewhere.
 
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod bucket;
 mod exclusions;
+#[cfg(feature = "gcp")]
+mod gcs;
 mod local;
+mod partial;
+#[cfg(feature = "aws")]
+mod s3;
+mod store_error;
 mod tree;
 
 use std::{
     fmt,
     future::ready,
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub use bucket::{BucketOptions, BucketStorage};
 pub use exclusions::{Exclusions, IGNORE_FILE};
+#[cfg(feature = "gcp")]
+pub use gcs::{GcsOptions, GcsStorageAdapter};
 pub use local::LocalStorageAdapter;
+#[cfg(feature = "aws")]
+pub use s3::{S3Options, S3StorageAdapter, r2_endpoint};
+pub use store_error::StoreError;
 
 use crate::{
     Result,
@@ -139,6 +154,16 @@ fn mark_name(chunk: ChunkId) -> String {
     format!("{chunk}.cancelled")
 }
 
+/// `text` as the path of something below a folder.
+fn relative(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let is_plain = |component| matches!(component, Component::Normal(_));
+    let is_clean = !text.is_empty() && !text.contains(['\\', '\0']) && !text.ends_with('/');
+    // `components` leaves `.` and doubled slashes out of sight.
+    let is_clean = is_clean && !text.split('/').any(|part| matches!(part, "" | "." | ".."));
+    (is_clean && path.components().all(is_plain)).then(|| path.to_owned())
+}
+
 /// The id under which a job was stored, by the URL of its definition: what its outputs are stored under, so that two
 /// submissions of one job never meet.
 pub fn stored_id(spec_url: &str) -> Option<&str> {
@@ -167,6 +192,42 @@ pub enum Error {
     /// There is nothing at a URL.
     #[error("Remote directory {} does not exist", .0.display())]
     NoRemoteFolder(PathBuf),
+    /// There is nothing at a URL of a bucket.
+    #[error("Remote directory {0} does not exist or is empty")]
+    NothingStored(String),
+    /// A URL without a bucket, or without anything in it.
+    #[error("Invalid {service} URL format: {url}")]
+    Url {
+        /// Whose URLs are taken.
+        service: &'static str,
+        /// The URL.
+        url: String,
+    },
+    /// A URL of another bucket.
+    #[error("Remote URL bucket {given} does not match adapter bucket {own}")]
+    Bucket {
+        /// The bucket of the URL.
+        given: String,
+        /// That of the storage.
+        own: String,
+    },
+    /// A key in a bucket that is no path of a file in a folder.
+    #[error("refused to fetch {0:?}: such a key can lead out of the folder")]
+    Key(String),
+    /// A name that a bucket cannot keep as it is.
+    #[error("cannot store '{}': a bucket cannot keep that name", .0.display())]
+    Name(PathBuf),
+    /// Something in a bucket that is not what was stored.
+    #[error("{url} is damaged: {what}")]
+    Damaged {
+        /// What was fetched.
+        url: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A store on the network said no, or nothing.
+    #[error(transparent)]
+    Store(Box<StoreError>),
     /// A URL of another storage.
     #[error("Unsupported remote URL scheme: {0}")]
     Scheme(String),

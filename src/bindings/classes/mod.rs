@@ -1,22 +1,36 @@
 //! The classes and functions that the package exports.
 
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod bucket_methods;
 mod ffmpeg_stitcher;
 mod file_job_repository;
 mod functions;
+#[cfg(feature = "gcp")]
+mod gcs_storage_adapter;
 mod in_memory_job_repository;
 mod job_executor;
 mod job_manager;
 mod local_storage_adapter;
 mod local_worker_adapter;
+#[cfg(feature = "aws")]
+mod r2_storage_adapter;
 mod render_executor;
+#[cfg(feature = "aws")]
+mod s3_storage_adapter;
 mod storage;
 
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
+#[cfg(feature = "gcp")]
+pub(super) use gcs_storage_adapter::GcsStorageAdapter;
 pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;
 pub(super) use local_storage_adapter::LocalStorageAdapter;
 pub(super) use local_worker_adapter::LocalWorkerAdapter;
+#[cfg(feature = "aws")]
+pub(super) use r2_storage_adapter::R2StorageAdapter;
+#[cfg(feature = "aws")]
+pub(super) use s3_storage_adapter::S3StorageAdapter;
 
 use std::{
     ffi::CStr,

@@ -1,5 +1,7 @@
 //! What travels, between its JavaScript and its Rust form.
 
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod buckets;
 mod options;
 mod result;
 mod retry;

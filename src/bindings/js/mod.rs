@@ -4,12 +4,16 @@
 //! methods are seen whenever they appear.
 
 mod adapter;
+#[cfg(feature = "aws")]
+mod credentials;
 mod executor;
 mod repository;
 mod stitcher;
 mod storage;
 
 pub(super) use adapter::UserWorkerAdapter;
+#[cfg(feature = "aws")]
+pub(super) use credentials::JsCredentials;
 pub(super) use executor::UserExecutor;
 pub(super) use repository::{MemoryRepository, UserRepository};
 pub(super) use stitcher::UserStitcher;

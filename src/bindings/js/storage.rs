@@ -5,12 +5,17 @@ use std::{ffi::CStr, rc::Rc};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "gcp")]
+use super::super::classes::GcsStorageAdapter;
+#[cfg(feature = "aws")]
+use super::super::classes::{R2StorageAdapter, S3StorageAdapter};
 use super::{
     super::{
         classes::LocalStorageAdapter,
         pristine::instance,
         realm::Realm,
         reference::JsRef,
+        state::State,
         value::{JsResult, Type, Value},
     },
     UserObject,
@@ -25,7 +30,30 @@ use crate::{
 #[derive(Debug)]
 pub(in super::super) struct UserStorage {
     user: UserObject,
-    native: Option<(&'static CStr, Rc<dyn ArtifactStorage>)>,
+    native: Option<Native>,
+}
+
+/// A storage of ours, and its class.
+type Native = (&'static CStr, Rc<dyn ArtifactStorage>);
+
+/// The storage of ours that `value` is, if it is one.
+fn native(state: &State, value: Value) -> Option<Native> {
+    macro_rules! look_for {
+        ($class:ident, $name:literal) => {
+            if let Some(found) = instance::<$class>(state, value) {
+                return Some(($name, Rc::clone(&found.storage.core)));
+            }
+        };
+    }
+    look_for!(LocalStorageAdapter, c"LocalStorageAdapter");
+    #[cfg(feature = "aws")]
+    {
+        look_for!(S3StorageAdapter, c"S3StorageAdapter");
+        look_for!(R2StorageAdapter, c"R2StorageAdapter");
+    }
+    #[cfg(feature = "gcp")]
+    look_for!(GcsStorageAdapter, c"GcsStorageAdapter");
+    None
 }
 
 impl UserStorage {
@@ -34,8 +62,7 @@ impl UserStorage {
         realm: &Rc<Realm>,
         value: Value,
     ) -> Result<Rc<dyn ArtifactStorage>> {
-        let local = instance::<LocalStorageAdapter>(&realm.state, value);
-        let native = local.map(|local| (c"LocalStorageAdapter", Rc::clone(&local.storage.core)));
+        let native = native(&realm.state, value);
         Ok(Rc::new(Self { user: UserObject::new(realm, value)?, native }))
     }
 

@@ -1,7 +1,7 @@
 //! Copies files, many at a time, none of them half.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -9,9 +9,8 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{Error, Tree, failed};
+use super::{Error, Partial, Tree, failed};
 
 /// How many files are copied at once: a network share answers late, and takes many questions.
 const MAX_THREADS: usize = 16;
@@ -96,29 +95,10 @@ pub(super) fn file(source: &Path, target: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(folder).map_err(failed("mkdir", folder))?;
     }
     let size = std::fs::metadata(source).map_err(failed("open", source))?.len();
-    let copied = std::fs::copy(source, &partial.0).map_err(failed("copyfile", source))?;
-    let arrived = std::fs::metadata(&partial.0).map_err(failed("stat", target))?.len();
+    let copied = std::fs::copy(source, partial.path()).map_err(failed("copyfile", source))?;
+    let arrived = std::fs::metadata(partial.path()).map_err(failed("stat", target))?.len();
     if copied != size || arrived != size {
         return Err(Error::Changed { file: source.to_owned(), copied: arrived, size });
     }
-    std::fs::rename(&partial.0, target).map_err(failed("rename", target))
-}
-
-/// A file that is not whole yet. Removed unless it was renamed.
-struct Partial(PathBuf);
-
-impl Partial {
-    fn beside(target: &Path) -> Self {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(target.file_name().unwrap_or_default());
-        name.push(format!(".{}", Uuid::new_v4()));
-        Self(target.with_file_name(name))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // Renamed, or never made: then there is nothing to remove.
-        drop(std::fs::remove_file(&self.0));
-    }
+    partial.rename(target)
 }

@@ -4,7 +4,7 @@ mod copy;
 
 use std::{
     io::{self, Write},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    ArtifactStorage, Error, Exclusions, OUTPUTS, SPEC, failed, mark_name, output_name, tree::Tree,
+    ArtifactStorage, Error, Exclusions, OUTPUTS, SPEC, failed, mark_name, output_name,
+    partial::Partial, relative, tree::Tree,
 };
 use crate::{
     Result,
@@ -63,16 +64,6 @@ impl LocalStorageAdapter {
             _ => Ok(located),
         }
     }
-}
-
-/// `text` as the path of something below a folder.
-fn relative(text: &str) -> Option<PathBuf> {
-    let path = Path::new(text);
-    let is_plain = |component| matches!(component, Component::Normal(_));
-    let is_clean = !text.is_empty() && !text.contains(['\\', '\0']) && !text.ends_with('/');
-    // `components` leaves `.` and doubled slashes out of sight.
-    let is_clean = is_clean && !text.split('/').any(|part| matches!(part, "" | "." | ".."));
-    (is_clean && path.components().all(is_plain)).then(|| path.to_owned())
 }
 
 fn url(path: &Path) -> String {

@@ -1,0 +1,5 @@
+//! Google's tokens.
+
+mod access;
+
+pub use access::{AccessTokens, GoogleKey, TokenError};

@@ -1,0 +1,39 @@
+//! Files that are not whole yet.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use super::{Error, failed};
+
+/// A file that is not whole yet. Removed unless it was renamed.
+pub(super) struct Partial(PathBuf);
+
+impl Partial {
+    /// A new name in the folder of `target`.
+    pub(super) fn beside(target: &Path) -> Self {
+        let mut name = OsString::from(".");
+        name.push(target.file_name().unwrap_or_default());
+        name.push(format!(".{}", Uuid::new_v4()));
+        Self(target.with_file_name(name))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Gives it the name of what it was made for.
+    pub(super) fn rename(self, target: &Path) -> Result<(), Error> {
+        std::fs::rename(&self.0, target).map_err(failed("rename", target))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Renamed, or never made: then there is nothing to remove.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
