@@ -7,6 +7,8 @@ export default defineConfig({
     hookTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'forks', pool: 'forks', include: ['__test__/**/*.spec.*'] } },
+      // Only by `npm run test:clouds`: they need servers that are built first.
+      { extends: true, test: { name: 'e2e', pool: 'forks', include: ['e2e/*.spec.mjs'] } },
       ...['threads', 'vmThreads'].map((pool) => ({
         extends: true,
         test: { name: pool, pool, include: ['__test__/runners.spec.mjs'] },
