@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export { FileJobRepository, InMemoryJobRepository, JobManager, appendSynced } from './baseline-manager.mjs'
 export { FfmpegStitcher } from './baseline-stitcher.mjs'
+export { LocalStorageAdapter, S3StorageAdapter } from './baseline-storage.mjs'
 
 /** Splits a command string: white space separates, quotes group, a backslash makes the next character literal. */
 function splitCommand(command) {

@@ -10,6 +10,7 @@ import { killTree } from './workloads-kill.mjs'
 import { journal, manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
 import { stitch } from './workloads-stitch.mjs'
+import { localStorage, s3Storage } from './workloads-storage.mjs'
 
 /** A young generation of fixed size: V8 enlarges it in steps of many megabytes, which is no growth of ours. */
 const STEADY_HEAP = ['--min-semi-space-size=2', '--max-semi-space-size=2']
@@ -153,6 +154,8 @@ export const rows = [
     quick: { chunks: 20 },
     target: { ratio: 0.87 },
   },
+  ...storageRows('local', localStorage, 2.5),
+  ...storageRows('s3', s3Storage, 2),
   {
     name: 'kill-obeying',
     title: ({ processes }) => `abort of a tree of ${processes} processes that obey`,
@@ -217,4 +220,16 @@ function managerRows(adapter, label) {
   })
   const growth = { row: `manager-${adapter}-1000`, max: 5 }
   return [row(1000, 250, {}), row(4000, 1000, { growth })]
+}
+
+function storageRows(kind, workload, ratio) {
+  return [false, true].map((down) => ({
+    name: `storage-${kind}-${down ? 'down' : 'up'}`,
+    title: ({ files, megabytes }) =>
+      `${kind} storage, ${count(files)} files of 20 KB and ${megabytes} MB, ${down ? 'brought back' : 'stored'}`,
+    workload,
+    size: { files: 2000, megabytes: 200, down },
+    quick: { files: 500, megabytes: 50 },
+    target: { ratio, peakMb: 64 },
+  }))
 }

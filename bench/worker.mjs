@@ -12,7 +12,7 @@ for (const name of ['log', 'info', 'warn', 'error', 'debug']) console[name] = ()
 
 const api = await import(task.module)
 const { workload } = rows.find(({ name }) => name === task.row)
-const { warmUp, run, check } = workload(api, task.size, task)
+const { warmUp, run, check } = await workload(api, task.size, task)
 await warmUp?.()
 lines = 0
 const { value, ...figures } = await measure(run)
