@@ -8,6 +8,7 @@ mod keys;
 mod multipart;
 mod parallel;
 mod source;
+mod undo;
 mod upload;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use futures_util::{
 };
 use object_store::{Attributes, BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{client::Client, keys::Keys};
@@ -136,17 +138,21 @@ impl<C: Connect> ArtifactStorage for BucketStorage<C> {
         job_id: &'a str,
         local_dir: &'a str,
         exclusions: &'a Exclusions,
+        cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>> {
         async move {
             let (job, dedupe) = (keys::job(job_id)?, self.0.options.dedupe);
             let (url, folder) = (self.0.keys.url(&job), PathBuf::from(local_dir));
-            let exclusions = exclusions.clone();
+            let (exclusions, cancel) = (exclusions.clone(), cancel.clone());
             self.run(async move |client| {
-                if dedupe {
-                    dedupe::bundle(&client, &job, &folder, exclusions).await
-                } else {
-                    upload::bundle(&client, &job, &folder, exclusions).await
-                }
+                let stored = async {
+                    if dedupe {
+                        dedupe::bundle(&client, &job, &folder, exclusions).await
+                    } else {
+                        upload::bundle(&client, &job, &folder, exclusions).await
+                    }
+                };
+                undo::unless_whole(&client, &job, &cancel, stored).await
             })
             .await?;
             Ok(url)
