@@ -421,6 +421,83 @@ export interface SyncOptions {
   rootDir: string
 }
 
+/** Which Lambda function renders the chunks. */
+export interface AwsLambdaAdapterConfig {
+  /** Its region. Default: that of `AWS_REGION` or of the profile; without any every chunk fails. */
+  region?: string
+  /** Its name, partial ARN or ARN, also with a version or alias. */
+  functionName: string
+  /** Where the definition of the job is, for jobs whose `meta.jobDefUrl` does not say it. */
+  jobDefUrl?: string
+  /** Where requests go, such as `http://127.0.0.1:4002`. Default: `AWS_ENDPOINT_URL_LAMBDA`, `AWS_ENDPOINT_URL`, Lambda. */
+  endpoint?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Cloud Run service renders the chunks. */
+export interface CloudRunAdapterConfig {
+  /** Its URL, which is also the audience of the ID tokens. */
+  serviceUrl: string
+  /** Where the definition of the job is; goes before `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Whether requests carry an ID token. Default `true`; `false` for services that all may call, and local ones. */
+  auth?: boolean
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/**
+ * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
+ *
+ * Credentials, and the region where `config.region` is not set, are those of AWS's default chain: environment, profiles,
+ * SSO, containers, instances. The endpoint may also be given by `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`.
+ */
+export declare class AwsLambdaAdapter {
+  /**
+   * Makes an adapter for `config.functionName`. Nothing is sent, and no credentials are looked for, before the first
+   * chunk.
+   */
+  constructor(config: AwsLambdaAdapterConfig)
+  /**
+   * Invokes the function with `{ jobPath, chunkIndex }` (`job.meta.jobDefUrl` or `config.jobDefUrl`, `job.meta.chunkId`)
+   * and waits for its answer, at most `job.timeout` milliseconds. Default: no limit of its own; Lambda's is 15 minutes.
+   *
+   * Rejects with `AwsLambdaAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the field, and
+   * with what a callback throws. Every other failure is a result with exit code 1 and the reason in `stderr`, and with
+   * `retry` where the chunk itself has not failed; so are an abort (`Job was aborted`) and a timeout
+   * (`Worker job timed out after ${ms}ms`). Both end the request at once, not the function: it hears of it by
+   * `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
+ * Renders each chunk by a request to a Cloud Run service, such as one with `createCloudRunServer` in it.
+ *
+ * Each request carries an ID token for `config.serviceUrl`, from Google's application default credentials:
+ * `GOOGLE_APPLICATION_CREDENTIALS` (a service account's key, impersonation), the user's own
+ * `gcloud auth application-default login`, or the metadata server. It is kept until shortly before it expires.
+ */
+export declare class CloudRunAdapter {
+  /**
+   * Makes an adapter for `config.serviceUrl`. Nothing is sent, and no credentials are looked for, before the first
+   * chunk.
+   */
+  constructor(config: CloudRunAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`config.jobDefUrl` or `job.meta.jobDefUrl`, `job.meta.chunkId`) and waits for the
+   * answer, at most `job.timeout` milliseconds, and never longer than 60 minutes.
+   *
+   * Rejects with `CloudRunAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the field, and
+   * with what a callback throws. Every other failure is a result with exit code 1 and the reason in `stderr`, mostly
+   * behind `Cloud Run execution failed: `, and with `retry` where the chunk itself has not failed; so are an abort and
+   * a timeout. Both end the request at once, and the worker hears of it by `config.storage`. `onStdout` and `onStderr`
+   * are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
 /**
  * Joins videos with ffmpeg, copying their pictures.
  *

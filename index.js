@@ -6,6 +6,8 @@ const native = createRequire(import.meta.url)('./native.cjs')
 native.enterRealm(globalThis, isMainThread)
 
 export const {
+  AwsLambdaAdapter,
+  CloudRunAdapter,
   FfmpegStitcher,
   FileJobRepository,
   GcsStorageAdapter,

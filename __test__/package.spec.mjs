@@ -18,6 +18,8 @@ const storage = [
 ]
 const classes = {
   LocalWorkerAdapter: ['execute'],
+  AwsLambdaAdapter: ['execute'],
+  CloudRunAdapter: ['execute'],
   JobExecutor: ['execute'],
   JobManager: [
     'submitJob',
@@ -43,6 +45,8 @@ const classes = {
 const functions = ['syncWorkspaceDependencies', 'initInfrastructure']
 const r2 = { bucket: 'b', accountId: 'a', accessKeyId: 'k', secretAccessKey: 's' }
 const make = {
+  AwsLambdaAdapter: () => new lib.AwsLambdaAdapter({ functionName: 'render' }),
+  CloudRunAdapter: () => new lib.CloudRunAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
   JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
   JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
   FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
@@ -94,6 +98,8 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       own = 1
     }
     const needed = {
+      AwsLambdaAdapter: [{ functionName: 'render' }],
+      CloudRunAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],
       JobManager: [new lib.InMemoryJobRepository(), {}],
       JobExecutor: [{}],
       FileJobRepository: ['/nowhere'],

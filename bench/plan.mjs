@@ -1,11 +1,12 @@
 // What is measured and what it must reach: one entry per row of the table.
 //
-// `target`: `ratio` = counterpart's time / ours, at least; `loopMs` = our event-loop maximum, at most; `ms` and
+// `target`: `ratio` = counterpart's time / ours, at least; `cpuRatio` = the same of CPU time; `loopMs` = our event-loop maximum, at most; `ms` and
 // `peakMb` = at most; `peakNotAbove` = our peak memory not above the counterpart's; `msPerChunk` = at most; `growth` =
 // our time / our time of another row, at most; `complete` = no update lost; `levelsOff` = memory stays where it was and
 // nothing is left behind. `alone` rows have no counterpart, `readsFolder` rows get a folder of
 // job files, `nodeOptions` go to the process that measures, `quick` holds the smaller sizes of `--quick`.
 import { executor, getJobs, listJobs, output, processes, saveJobs } from './workloads.mjs'
+import { cloudRun, lambda } from './workloads-clouds.mjs'
 import { killTree } from './workloads-kill.mjs'
 import { journal, manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
@@ -156,6 +157,22 @@ export const rows = [
   },
   ...storageRows('local', localStorage, 2.5),
   ...storageRows('s3', s3Storage, 2),
+  {
+    name: 'lambda-c64',
+    title: (size) => `${count(size.count)} Lambda invocations, c ${size.concurrency}, against AWS's client`,
+    workload: lambda,
+    size: { count: 10_000, concurrency: 64 },
+    quick: { count: 2000 },
+    target: { cpuRatio: 2 },
+  },
+  {
+    name: 'cloud-run-c64',
+    title: (size) => `${count(size.count)} Cloud Run requests, c ${size.concurrency}, against fetch`,
+    workload: cloudRun,
+    size: { count: 10_000, concurrency: 64 },
+    quick: { count: 2000 },
+    target: { cpuRatio: 2 },
+  },
   {
     name: 'kill-obeying',
     title: ({ processes }) => `abort of a tree of ${processes} processes that obey`,

@@ -43,6 +43,11 @@ export function assess(result, results) {
   const notes = []
   const check = (text, ok) => checks.push({ text, ok })
   if (target.ratio) check(`ratio ${ratio.toFixed(2)} < ${target.ratio}`, ratio >= target.ratio)
+  if (target.cpuRatio) {
+    const cpuRatio = theirs.cpuMs / ours.cpuMs
+    notes.push(`CPU ratio ${cpuRatio.toFixed(2)}`)
+    check(`CPU ratio ${cpuRatio.toFixed(2)} < ${target.cpuRatio}`, cpuRatio >= target.cpuRatio)
+  }
   if (target.loopMs) check(`loop ${ours.loopMs.toFixed(1)} > ${target.loopMs}`, ours.loopMs <= target.loopMs)
   if (target.ms) check(`${ours.ms.toFixed(1)} ms > ${target.ms}`, ours.ms <= target.ms)
   if (target.peakMb) check(`${ours.peakMb.toFixed(1)} MB > ${target.peakMb}`, ours.peakMb <= target.peakMb)
@@ -98,9 +103,10 @@ function thirds(samples) {
 
 const percent = ({ share, mb }) => `${share * 100} % and ${mb} MB`
 
-function targetText({ ratio, loopMs, ms, peakMb, peakNotAbove, msPerChunk, growth, complete, levelsOff }) {
+function targetText({ ratio, cpuRatio, loopMs, ms, peakMb, peakNotAbove, msPerChunk, growth, complete, levelsOff }) {
   const parts = [
     ratio && `≥ ${ratio}×`,
+    cpuRatio && `≥ ${cpuRatio}× per CPU second`,
     ms && `≤ ${ms} ms`,
     peakMb && `≤ ${peakMb} MB`,
     peakNotAbove && 'memory not above',

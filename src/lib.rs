@@ -1,14 +1,14 @@
 //! Runs the render jobs of the Helios video engine in chunks and joins the chunks into one video.
 //!
 //! Dependencies point one way: `bindings` → `orchestrator`, `worker` → `adapters`, `repository`, `storage`,
-//! `stitcher` → `process` → `model`, `error`. Only `bindings` knows Node-API; without the feature `node` the crate is
+//! `stitcher` → `process`, `cloud` → `model`, `error`. Only `bindings` knows Node-API; without the feature `node` the crate is
 //! a plain Rust library.
 
 pub mod adapters;
 // Unit tests cannot call it: without Node there is no JavaScript. Its tests are those of the built addon.
 #[cfg(all(feature = "node", not(test)))]
 mod bindings;
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(feature = "http")]
 pub mod cloud;
 pub mod console;
 pub mod error;

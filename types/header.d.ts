@@ -485,3 +485,29 @@ export interface SyncOptions {
   /** The folder that has `packages` in it. */
   rootDir: string
 }
+
+/** Which Lambda function renders the chunks. */
+export interface AwsLambdaAdapterConfig {
+  /** Its region. Default: that of `AWS_REGION` or of the profile; without any every chunk fails. */
+  region?: string
+  /** Its name, partial ARN or ARN, also with a version or alias. */
+  functionName: string
+  /** Where the definition of the job is, for jobs whose `meta.jobDefUrl` does not say it. */
+  jobDefUrl?: string
+  /** Where requests go, such as `http://127.0.0.1:4002`. Default: `AWS_ENDPOINT_URL_LAMBDA`, `AWS_ENDPOINT_URL`, Lambda. */
+  endpoint?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Cloud Run service renders the chunks. */
+export interface CloudRunAdapterConfig {
+  /** Its URL, which is also the audience of the ID tokens. */
+  serviceUrl: string
+  /** Where the definition of the job is; goes before `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Whether requests carry an ID token. Default `true`; `false` for services that all may call, and local ones. */
+  auth?: boolean
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}

@@ -1,6 +1,8 @@
 // Uses every export and every member of the public surface as a user's code does. It is compiled, never run.
 import * as lib from '../../index.js'
 import {
+  AwsLambdaAdapter,
+  CloudRunAdapter,
   FfmpegStitcher,
   FileJobRepository,
   INFRASTRUCTURE_VERSION,
@@ -326,6 +328,10 @@ async function uses(): Promise<void> {
   const rate: number | undefined = stream?.type === 'video' ? stream.frameRate : stream?.sampleRate
   void [kinds, rate, proof?.chunks[0].frames, plan.inputs[0].file, plan.notes[0]]
 
+  const lambda: WorkerAdapter = new AwsLambdaAdapter({ functionName: 'render', region: 'eu-central-1', storage: local })
+  const cloudRun: WorkerAdapter = new CloudRunAdapter({ serviceUrl: 'https://render.run.app', auth: false })
+  void [lambda, cloudRun, new JobExecutor(lambda)]
+
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
   const options: SyncOptions = { rootDir: '/repo' }
   const synced: void = await syncWorkspaceDependencies(options)
@@ -385,6 +391,10 @@ new JobManager(new OwnRepository())
 new FileJobRepository()
 // @ts-expect-error: a renderer needs a workspace
 new RenderExecutor()
+// @ts-expect-error: a function has a name
+new AwsLambdaAdapter({ region: 'eu-central-1' })
+// @ts-expect-error: a service has a URL
+new CloudRunAdapter({})
 // @ts-expect-error: the root folder is needed
 void syncWorkspaceDependencies({})
 // @ts-expect-error: an adapter executes

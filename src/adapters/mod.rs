@@ -1,13 +1,25 @@
 //! Workers: the places where chunks can be rendered.
 
+#[cfg(feature = "aws")]
+mod aws_lambda;
+#[cfg(feature = "gcp")]
+mod cloud_run;
 mod local;
+#[cfg(feature = "http")]
+mod service;
 
 use std::fmt;
 
 use futures_util::future::LocalBoxFuture;
 
+#[cfg(feature = "aws")]
+pub use aws_lambda::{AwsLambdaAdapter, AwsLambdaAdapterConfig};
+#[cfg(feature = "gcp")]
+pub use cloud_run::{CloudRunAdapter, CloudRunAdapterConfig};
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
+#[cfg(feature = "http")]
+pub use service::Surroundings;
 
 use crate::{
     Result,
@@ -30,8 +42,25 @@ pub trait WorkerAdapter: fmt::Debug {
         true
     }
 
+    /// Whether it runs any command, and not only renders chunks.
+    fn runs_commands(&self) -> bool {
+        true
+    }
+
     /// Whether files written by its commands are on this machine, under the names the commands used.
     fn is_local(&self) -> bool {
         false
     }
+}
+
+/// Why a chunk could not be sent to a worker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An adapter that renders chunks was not told which.
+    #[error("{adapter} requires job.meta.chunkId to be set")]
+    NoChunk {
+        /// The adapter.
+        adapter: &'static str,
+    },
 }

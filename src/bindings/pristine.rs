@@ -17,6 +17,10 @@ use super::{
 /// The exported classes, with the methods that may be left out of the way.
 const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"LocalWorkerAdapter", &[c"execute"]),
+    #[cfg(feature = "aws")]
+    (c"AwsLambdaAdapter", &[c"execute"]),
+    #[cfg(feature = "gcp")]
+    (c"CloudRunAdapter", &[c"execute"]),
     (c"JobExecutor", &[c"execute"]),
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),

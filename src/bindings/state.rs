@@ -22,6 +22,9 @@ use tokio::{
     sync::oneshot,
 };
 
+#[cfg(feature = "http")]
+use tokio_util::sync::CancellationToken;
+
 use super::{
     context::{AsyncContext, Current},
     hub::Hub,
@@ -65,6 +68,9 @@ pub(super) struct State {
     pub(super) hub: Arc<Hub>,
     /// Watches over the processes that are started from here.
     pub(super) supervisor: Arc<Supervisor>,
+    /// Cancelled when the environment ends.
+    #[cfg(feature = "http")]
+    pub(super) closing: CancellationToken,
     /// Whether the environment still exists.
     pub(super) alive: Rc<Cell<bool>>,
     pub(super) pristine: Pristine,
@@ -125,6 +131,8 @@ impl State {
             js,
             hub: Hub::open(js),
             supervisor: Arc::new(Supervisor::new(Arc::clone(&GUARDIAN))),
+            #[cfg(feature = "http")]
+            closing: CancellationToken::new(),
             pristine: Pristine::default(),
             listeners: ListenerPool::default(),
             turn: Turn::new(js),
@@ -288,6 +296,8 @@ unsafe extern "C" fn end(env: *mut c_void) {
     state.alive.set(false);
     state.hub.close();
     state.supervisor.shutdown();
+    #[cfg(feature = "http")]
+    state.closing.cancel();
     state.ends.take().into_values().for_each(|last| last());
     // State and realm hold each other.
     drop(state.realm.borrow_mut().take());

@@ -12,7 +12,9 @@ pub(crate) use system::code;
 pub(crate) use system::errno;
 
 use crate::{
-    governance, model::RetryHint, orchestrator, process, repository, stitcher, storage, worker,
+    adapters, governance,
+    model::{RetryHint, RetryKind},
+    orchestrator, process, repository, stitcher, storage, worker,
 };
 
 /// The result of everything that can fail in this crate.
@@ -58,6 +60,9 @@ pub enum Error {
     /// Assets, a definition or an output could not be stored or fetched.
     #[error(transparent)]
     Storage(storage::Error),
+    /// A chunk could not be sent to a worker.
+    #[error(transparent)]
+    Adapter(adapters::Error),
     /// A chunk could not be run inside a worker.
     #[error(transparent)]
     Worker(worker::Error),
@@ -89,6 +94,8 @@ impl Error {
         match self {
             Self::Foreign(value) => value.retry(),
             Self::Job(orchestrator::Error::ChunkExit { retry, .. }) => *retry,
+            // What is missing will be missing every time.
+            Self::Adapter(_) => Some(RetryHint { kind: RetryKind::Fatal, after: None }),
             _ => None,
         }
     }
@@ -186,6 +193,12 @@ impl From<storage::Error> for Error {
             }
             other => Self::Storage(other),
         }
+    }
+}
+
+impl From<adapters::Error> for Error {
+    fn from(error: adapters::Error) -> Self {
+        Self::Adapter(error)
     }
 }
 

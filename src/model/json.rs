@@ -92,6 +92,22 @@ pub fn indent(
     Ok(())
 }
 
+/// Valid JSON without white space; `None` for what is none.
+#[cfg(feature = "http")]
+pub(crate) fn squeezed(text: &str) -> Option<String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+    let source = text.as_bytes();
+    let (mut squeezed, mut at) = (String::with_capacity(text.len()), 0);
+    while let Some(&byte) = source.get(at) {
+        let start = at;
+        at = if byte == b'"' { end_of_string(source, at + 1) } else { at + 1 };
+        if !b" \n\r\t".contains(&byte) {
+            squeezed.push_str(&text[start..at]);
+        }
+    }
+    Some(squeezed)
+}
+
 fn newline(depth: usize, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
     const SPACES: [u8; 64] = [b' '; 64];
     out.write_all(b"\n")?;

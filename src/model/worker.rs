@@ -84,6 +84,8 @@ pub struct WorkerJob {
     pub output_file: Option<PathBuf>,
     /// The chunk it renders, if it is one.
     pub chunk: Option<JobChunk>,
+    /// The number of that chunk; all that is known of it where a caller hands a command over himself.
+    pub chunk_id: Option<ChunkId>,
     /// Where the definition of the job was uploaded to, for workers elsewhere.
     pub job_def_url: Option<String>,
     /// Whether anybody looks at more of the result than whether it succeeded.

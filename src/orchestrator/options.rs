@@ -230,7 +230,8 @@ pub struct JobExecutionOptions {
     pub max_output: Option<usize>,
     /// How the caller ends the job.
     pub abort: AbortSource,
-    /// Who runs the merge command. Default: the adapter of the chunks.
+    /// Who runs the merge command. Default: the adapter of the chunks, or this machine where that one
+    /// renders chunks only.
     pub merge_adapter: Option<Rc<dyn WorkerAdapter>>,
     /// Who joins the chunks, together with `output_file`, instead of the merge command.
     pub stitcher: Option<Rc<dyn VideoStitcher>>,

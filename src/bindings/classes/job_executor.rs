@@ -10,7 +10,7 @@ use super::{
         js::UserWorkerAdapter,
         realm::{Realm, RealmConsole},
     },
-    answer, argument, constructing, thrown,
+    answer, argument, constructing, local_adapter, thrown,
 };
 use crate::orchestrator::{Executor, JobExecutor as CoreJobExecutor};
 
@@ -30,7 +30,8 @@ impl JobExecutor {
         let realm = constructing(env, &this, c"JobExecutor")?;
         let adapter = UserWorkerAdapter::shared(&realm, argument(&adapter))
             .map_err(|error| thrown(&realm, &error))?;
-        let core = CoreJobExecutor::new(adapter, Rc::new(RealmConsole(Rc::clone(&realm))));
+        let core = CoreJobExecutor::new(adapter, Rc::new(RealmConsole(Rc::clone(&realm))))
+            .with_local(Rc::new(local_adapter(&realm)));
         Ok(Self { core, realm })
     }
 

@@ -1,7 +1,11 @@
 //! The classes and functions that the package exports.
 
+#[cfg(feature = "aws")]
+mod aws_lambda_adapter;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod bucket_methods;
+#[cfg(feature = "gcp")]
+mod cloud_run_adapter;
 mod ffmpeg_stitcher;
 mod file_job_repository;
 mod functions;
@@ -17,8 +21,14 @@ mod r2_storage_adapter;
 mod render_executor;
 #[cfg(feature = "aws")]
 mod s3_storage_adapter;
+#[cfg(feature = "http")]
+mod service_adapter;
 mod storage;
 
+#[cfg(feature = "aws")]
+pub(super) use aws_lambda_adapter::AwsLambdaAdapter;
+#[cfg(feature = "gcp")]
+pub(super) use cloud_run_adapter::CloudRunAdapter;
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
 #[cfg(feature = "gcp")]

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod buckets;
+#[cfg(feature = "http")]
+mod chunk_job;
 mod options;
 mod result;
 mod retry;

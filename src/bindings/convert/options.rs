@@ -35,6 +35,8 @@ pub(in super::super) struct JsExecution {
     pub(in super::super) options: Rc<JsRef>,
     /// `options.meta`.
     pub(in super::super) meta: Option<JsRef>,
+    /// `options.meta.jobDefUrl`.
+    pub(in super::super) job_def_url: Option<String>,
     /// The owner's signal, or one of ours that follows the job.
     pub(in super::super) signal: OnceCell<Signal>,
     /// The owner's callbacks.
@@ -135,6 +137,7 @@ impl Realm {
         let execution = Rc::new(JsExecution {
             options: Rc::clone(&callbacks.options),
             meta: reader.field(c"meta")?.map(|meta| reader.keep(meta)).transpose()?,
+            job_def_url: reader.job_def_url()?,
             signal: OnceCell::new(),
             callbacks: Rc::clone(&callbacks),
             context: OnceCell::new(),
@@ -323,6 +326,15 @@ impl Reader<'_> {
             name,
             "options",
         ))?
+    }
+
+    /// Where the owner has put the definition of the job himself.
+    fn job_def_url(&self) -> Result<Option<String>> {
+        let js = self.realm.state.js;
+        let Some(meta) = self.field(c"meta")?.filter(|meta| js.is_object(*meta)) else {
+            return Ok(None);
+        };
+        Ok(js.as_string(self.realm.caught(js.get(meta, c"jobDefUrl"))?))
     }
 
     /// A number; a numeric string counts.

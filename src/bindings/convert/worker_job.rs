@@ -1,6 +1,6 @@
 //! Commands for workers, as callers write them.
 
-use std::{any::Any, ffi::CStr, rc::Rc};
+use std::{any::Any, ffi::CStr, rc::Rc, time::Duration};
 
 use super::super::{
     callback::Listeners,
@@ -44,19 +44,7 @@ impl Realm {
             return Err(Error::InvalidInput(InvalidInput::bad_value(text)));
         }
         without_nul(&command, "job.command")?;
-        let timeout = match self.caught(js.get_some(value, c"timeout"))? {
-            Some(timeout) => js
-                .as_number(timeout)
-                .ok_or_else(|| Error::invalid("job.timeout", "a number of milliseconds"))?,
-            None => 0.0,
-        };
-        let max_output = match self.caught(js.get_some(value, c"maxOutputBytes"))? {
-            Some(max) => super::bytes(js.as_number(max).unwrap_or(f64::NAN))
-                .map(Some)
-                .ok_or_else(|| Error::invalid("job.maxOutputBytes", "a number of bytes"))?,
-            None => None,
-        };
-        let max_output = max_output.filter(|max| *max < MAX_OUTPUT);
+        let (timeout, max_output) = self.read_limits(value)?;
         let abort = self.read_signal(value, "job")?;
         let cwd = self.caught(super::optional_string(js, value, c"cwd", "job"))??;
         cwd.as_deref().map_or(Ok(()), |cwd| without_nul(cwd, "job.cwd"))?;
@@ -71,7 +59,7 @@ impl Realm {
             args: self.read_args(value)?,
             cwd,
             env: self.read_env(value)?,
-            timeout: super::duration(timeout),
+            timeout,
             cancel: abort.token,
             stdout,
             stderr,
@@ -86,6 +74,24 @@ impl Realm {
             ropes: [stdout_rope, stderr_rope],
             listener: abort.listener,
         })
+    }
+
+    /// How long it may take, and how much of its output the result may hold.
+    pub(super) fn read_limits(&self, job: Value) -> Result<(Option<Duration>, Option<usize>)> {
+        let js = self.state.js;
+        let timeout = match self.caught(js.get_some(job, c"timeout"))? {
+            Some(timeout) => js
+                .as_number(timeout)
+                .ok_or_else(|| Error::invalid("job.timeout", "a number of milliseconds"))?,
+            None => 0.0,
+        };
+        let max_output = match self.caught(js.get_some(job, c"maxOutputBytes"))? {
+            Some(max) => super::bytes(js.as_number(max).unwrap_or(f64::NAN))
+                .map(Some)
+                .ok_or_else(|| Error::invalid("job.maxOutputBytes", "a number of bytes"))?,
+            None => None,
+        };
+        Ok((super::duration(timeout), max_output.filter(|max| *max < MAX_OUTPUT)))
     }
 
     fn read_args(&self, job: Value) -> Result<Vec<String>> {
@@ -120,7 +126,7 @@ impl Realm {
 
     /// Where a stream goes: to the callback, if there is one, and, when all of it is wanted, into a JavaScript string that
     /// shares the pieces which the callback gets.
-    fn target(
+    pub(super) fn target(
         self: &Rc<Self>,
         job: Value,
         name: &CStr,

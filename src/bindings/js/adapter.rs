@@ -1,9 +1,13 @@
 //! Worker adapters that callers pass in.
 
-use std::{pin::pin, rc::Rc, time::Duration};
+use std::{ffi::CStr, pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
+#[cfg(feature = "aws")]
+use super::super::classes::AwsLambdaAdapter;
+#[cfg(feature = "gcp")]
+use super::super::classes::CloudRunAdapter;
 use super::{
     super::{
         abort::AbortTwin,
@@ -19,7 +23,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapters::{LocalWorkerAdapter as CoreLocalWorkerAdapter, WorkerAdapter},
+    adapters::WorkerAdapter,
     model::{WorkerJob, WorkerResult},
     orchestrator::Error as JobError,
     process::{self, KILL_GRACE},
@@ -29,7 +33,21 @@ use crate::{
 #[derive(Debug)]
 pub(in super::super) struct UserWorkerAdapter {
     user: UserObject,
-    native: Option<CoreLocalWorkerAdapter>,
+    native: Option<(&'static CStr, Rc<dyn WorkerAdapter>)>,
+}
+
+/// The adapter of ours that `value` is or inherits from, with its class.
+fn native_adapter(state: &State, value: Value) -> Option<(&'static CStr, Rc<dyn WorkerAdapter>)> {
+    #[cfg(feature = "aws")]
+    if let Some(adapter) = instance::<AwsLambdaAdapter>(state, value) {
+        return Some((c"AwsLambdaAdapter", Rc::clone(&adapter.service.core)));
+    }
+    #[cfg(feature = "gcp")]
+    if let Some(adapter) = instance::<CloudRunAdapter>(state, value) {
+        return Some((c"CloudRunAdapter", Rc::clone(&adapter.service.core)));
+    }
+    let adapter = instance::<LocalWorkerAdapter>(state, value)?;
+    Some((c"LocalWorkerAdapter", Rc::new(adapter.core.clone())))
 }
 
 impl UserWorkerAdapter {
@@ -38,13 +56,14 @@ impl UserWorkerAdapter {
         realm: &Rc<Realm>,
         value: Value,
     ) -> Result<Rc<dyn WorkerAdapter>> {
-        let native =
-            instance::<LocalWorkerAdapter>(&realm.state, value).map(|adapter| adapter.core.clone());
+        let native = native_adapter(&realm.state, value);
         Ok(Rc::new(Self { user: UserObject::new(realm, value)?, native }))
     }
 
-    fn native(&self) -> Option<&CoreLocalWorkerAdapter> {
-        self.native.as_ref().filter(|_| self.user.is_pristine(c"LocalWorkerAdapter"))
+    /// The adapter of ours that this is, if it behaves like one.
+    fn native(&self) -> Option<&dyn WorkerAdapter> {
+        let (class, native) = self.native.as_ref()?;
+        self.user.is_pristine(class).then_some(&**native)
     }
 
     async fn call(&self, job: WorkerJob) -> Result<WorkerResult> {
@@ -136,19 +155,31 @@ impl UserWorkerAdapter {
     }
 }
 
+/// Adapters of the caller's find the URL in `meta`, with what else the owner has put there.
+fn with_job_def_url(job: WorkerJob) -> WorkerJob {
+    let execution = job.extensions.as_ref().and_then(|any| any.downcast_ref::<JsExecution>());
+    let given = execution.and_then(|execution| execution.job_def_url.clone());
+    WorkerJob { job_def_url: job.job_def_url.clone().or(given), ..job }
+}
+
 impl WorkerAdapter for UserWorkerAdapter {
     fn execute(&self, job: WorkerJob) -> LocalBoxFuture<'_, Result<WorkerResult>> {
         match self.native() {
-            Some(native) => native.execute(job),
+            Some(native) => native.execute(with_job_def_url(job)),
             None => self.call(job).boxed_local(),
         }
     }
 
     fn ends_on_cancel(&self) -> bool {
-        self.native().is_some()
+        self.native().is_some_and(WorkerAdapter::ends_on_cancel)
+    }
+
+    fn runs_commands(&self) -> bool {
+        // Also where somebody watches it, or has made something more of it.
+        self.native.as_ref().is_none_or(|(_, native)| native.runs_commands())
     }
 
     fn is_local(&self) -> bool {
-        self.native().is_some()
+        self.native().is_some_and(WorkerAdapter::is_local)
     }
 }

@@ -87,7 +87,8 @@ impl Run<'_> {
         if stitcher_unused {
             self.console.warn("Warning: stitcher provided but outputFile is missing. Falling back to mergeCommand.");
         }
-        let adapter = self.options.merge_adapter.as_deref().unwrap_or(self.adapter);
+        let here = self.local.filter(|_| !self.adapter.runs_commands());
+        let adapter = self.options.merge_adapter.as_deref().or(here).unwrap_or(self.adapter);
         let mut words = process::split(command)?.into_iter();
         let job = WorkerJob {
             command: words.next().unwrap_or_default(),

@@ -36,13 +36,20 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct JobExecutor {
     adapter: Rc<dyn WorkerAdapter>,
+    local: Option<Rc<dyn WorkerAdapter>>,
     console: Rc<dyn Console>,
 }
 
 impl JobExecutor {
     /// An executor that runs chunks on `adapter` and tells `console` about them.
     pub fn new(adapter: Rc<dyn WorkerAdapter>, console: Rc<dyn Console>) -> Self {
-        Self { adapter, console }
+        Self { adapter, local: None, console }
+    }
+
+    /// Has merge commands run by `local` where the adapter of the chunks runs none.
+    #[must_use]
+    pub fn with_local(self, local: Rc<dyn WorkerAdapter>) -> Self {
+        Self { local: Some(local), ..self }
     }
 
     async fn run(&self, job: Rc<JobSpec>, options: JobExecutionOptions) -> Result<()> {
@@ -79,6 +86,7 @@ impl JobExecutor {
         let done = Cell::new(job.chunks.len() - plan.chunks.len());
         let run = Run {
             adapter: &*self.adapter,
+            local: self.local.as_deref(),
             console: &*self.console,
             chunks: RefCell::new(plan.chunks.into_iter()),
             job: &job,
@@ -146,6 +154,7 @@ fn invalid(text: String) -> CrateError {
 /// One execution of a job.
 struct Run<'a> {
     adapter: &'a dyn WorkerAdapter,
+    local: Option<&'a dyn WorkerAdapter>,
     console: &'a dyn Console,
     chunks: RefCell<std::vec::IntoIter<PlannedChunk>>,
     job: &'a Rc<JobSpec>,
@@ -222,6 +231,7 @@ impl Run<'_> {
                 .filter(|_| self.looks_at_files() || options.stall_timeout.is_some())
                 .map(|file| resolve(&self.folder, file)),
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
+            chunk_id: Some(id),
             job_def_url: options.job_def_url.clone(),
             observed: options.observer.is_some() || options.storage.is_some(),
             extensions: options.extensions.clone(),

@@ -76,7 +76,10 @@ fn text(path: &Path) -> &str {
 }
 
 async fn up(storage: &BucketStorage<Memory>, id: &str, from: &Path) -> String {
-    storage.upload_asset_bundle(id, text(from), &Exclusions::default()).await.unwrap()
+    storage
+        .upload_asset_bundle(id, text(from), &Exclusions::default(), &CancellationToken::new())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

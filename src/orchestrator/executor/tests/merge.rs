@@ -137,6 +137,51 @@ async fn merge_adapter_runs_the_merge_command_and_nothing_else() {
     );
 }
 
+/// Renders chunks, and nothing else.
+#[derive(Debug)]
+struct ChunksOnly(Rc<Scripted>);
+
+impl WorkerAdapter for ChunksOnly {
+    fn execute(&self, job: WorkerJob) -> LocalBoxFuture<'_, Result<WorkerResult>> {
+        self.0.execute(job)
+    }
+
+    fn runs_commands(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn merge_command_runs_here_where_the_adapter_renders_chunks_only() {
+    let (scene, local) = (Scene::well(), Scripted::new(|_| ready(ok()), true));
+    let chunks = Rc::new(ChunksOnly(Rc::clone(&scene.adapter)));
+    let executor =
+        JobExecutor::new(chunks, Rc::clone(&scene.console) as _).with_local(Rc::clone(&local) as _);
+    let job = merging(&[1], "merge");
+    executor.execute(Rc::clone(&job), scene.options.clone()).await.unwrap();
+    assert_eq!(
+        (scene.adapter.started(), local.started()),
+        (vec!["1".into()], vec!["merge".into()])
+    );
+
+    let merger = Scripted::new(|_| ready(ok()), true);
+    let options = JobExecutionOptions {
+        merge_adapter: Some(Rc::clone(&merger) as _),
+        ..scene.options.clone()
+    };
+    executor.execute(job, options).await.unwrap();
+    assert_eq!((local.started().len(), merger.started()), (1, vec!["merge".into()]));
+}
+
+#[tokio::test]
+async fn adapter_that_runs_commands_runs_the_merge_too() {
+    let (scene, local) = (Scene::well(), Scripted::new(|_| ready(ok()), true));
+    let executor = JobExecutor::new(Rc::clone(&scene.adapter) as _, Rc::clone(&scene.console) as _)
+        .with_local(Rc::clone(&local) as _);
+    executor.execute(merging(&[1], "merge"), scene.options.clone()).await.unwrap();
+    assert_eq!((scene.adapter.started().len(), local.started().len()), (2, 0));
+}
+
 #[tokio::test]
 async fn failing_merge_command_fails_the_job() {
     let mine = value("mine");

@@ -1,0 +1,147 @@
+//! What adapters share that have a service render their chunks.
+
+mod reply;
+
+use std::{rc::Rc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+pub(super) use reply::{Fields, Reply, json_object, parse};
+
+use super::Error;
+use crate::{
+    console::Console,
+    error::exact_millis,
+    model::{ChunkId, OutputTarget, Text, WorkerJob, WorkerResult, json},
+    process::KILL_GRACE,
+    storage::ArtifactStorage,
+};
+
+/// What such an adapter has around it.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Where workers look for marks that their chunk is no longer wanted; `None`: they do not.
+    pub storage: Option<Rc<dyn ArtifactStorage>>,
+    /// Hears warnings.
+    pub console: Rc<dyn Console>,
+    /// Ends all calls, when there is nobody any more who waits for them.
+    pub closing: CancellationToken,
+}
+
+/// A chunk as services are told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ChunkRequest {
+    pub(super) chunk: ChunkId,
+    /// Where the definition of the job is.
+    pub(super) job_path: String,
+}
+
+impl ChunkRequest {
+    /// The chunk of a job that is defined at `url`.
+    pub(super) fn new(chunk: ChunkId, url: &str) -> Self {
+        Self { chunk, job_path: url.to_owned() }
+    }
+
+    /// The body that workers expect.
+    pub(super) fn body(&self) -> String {
+        let (path, index) = (json::string(&self.job_path), json::number(self.chunk.get()));
+        format!(r#"{{"jobPath":{path},"chunkIndex":{index}}}"#)
+    }
+}
+
+/// The chunk that a job renders.
+pub(super) fn chunk_of(job: &WorkerJob, adapter: &'static str) -> Result<ChunkId, Error> {
+    job.chunk_id.ok_or(Error::NoChunk { adapter })
+}
+
+/// The first of the places where the definition of a job may be that says something.
+pub(super) fn first_url(places: [Option<&str>; 2]) -> Option<&str> {
+    places.into_iter().flatten().find(|url| !url.is_empty())
+}
+
+/// How a call ended.
+pub(super) enum Call {
+    /// With an answer, or with the news that there is none.
+    Answered(Reply),
+    /// It was aborted.
+    Aborted,
+    /// It took longer than this.
+    TimedOut(Duration),
+}
+
+impl Surroundings {
+    /// Has `work` done on the runtime for as long as `job` wants it, at most for `limit`. Afterwards nothing of it goes on
+    /// here; its worker is told by a mark.
+    pub(super) async fn call(
+        &self,
+        job: &WorkerJob,
+        request: &ChunkRequest,
+        limit: Option<Duration>,
+        work: impl Future<Output = Reply> + Send + 'static,
+    ) -> Call {
+        if job.cancel.is_cancelled() {
+            return Call::Aborted;
+        }
+        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
+        let bounded = async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Call::Aborted,
+                () = closing.cancelled() => Call::Aborted,
+                reply = work => Call::Answered(reply),
+                limit = over(limit) => Call::TimedOut(limit),
+            }
+        };
+        // A panic in a task is a bug of ours and goes on in the caller.
+        let call = AbortOnDropHandle::new(tokio::spawn(bounded)).await;
+        let call = call.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        if !matches!(call, Call::Answered(_)) {
+            self.mark_cancelled(job, request).await;
+        }
+        call
+    }
+
+    /// Tells the worker that nobody wants its chunk any more. It is a matter of money, not of correctness: what goes wrong
+    /// is only said.
+    async fn mark_cancelled(&self, job: &WorkerJob, request: &ChunkRequest) {
+        let Some(storage) = &self.storage else { return };
+        let limit = job.kill_grace.unwrap_or(KILL_GRACE);
+        let marked = storage.mark_cancelled(&request.job_path, request.chunk);
+        let problem = match tokio::time::timeout(limit, marked).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {}ms", exact_millis(limit)),
+        };
+        self.console.warn(&format!(
+            "Warning: chunk {} could not be marked as cancelled: {problem}",
+            request.chunk
+        ));
+    }
+}
+
+async fn over(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Says what came to those who listen, who hear it only now.
+pub(super) async fn tell(job: &WorkerJob, result: &WorkerResult) {
+    for (target, text) in [(&job.stdout, &result.stdout), (&job.stderr, &result.stderr)] {
+        tell_one(target, text, &job.cancel).await;
+    }
+}
+
+async fn tell_one(target: &OutputTarget, text: &Text, cancel: &CancellationToken) {
+    let Some(sink) = target.sink.as_deref().filter(|_| !text.as_str().is_empty()) else { return };
+    // Whoever listens may take his time, but not for ever after an abort.
+    let _ = cancel.run_until_cancelled(sink.write(text.as_str().as_bytes())).await;
+    sink.flush();
+}
+
+#[cfg(test)]
+mod tests;

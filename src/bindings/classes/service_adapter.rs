@@ -1,0 +1,114 @@
+//! What adapters have in common that have a service render their chunks, for the classes that are exported.
+
+use std::{ffi::CStr, rc::Rc};
+
+use napi::{Env, Unknown, bindgen_prelude::This};
+
+use super::{
+    super::{
+        convert::DirectJob,
+        js::UserStorage,
+        realm::{Realm, RealmConsole},
+        text::JsText,
+        value::{Thrown, Type, Value},
+    },
+    answer, argument, constructing, thrown,
+};
+use crate::{
+    Error, Result,
+    adapters::{Surroundings, WorkerAdapter},
+};
+
+/// An adapter, and the realm it was made in.
+#[derive(Debug)]
+pub(in super::super) struct ServiceAdapter {
+    pub(in super::super) core: Rc<dyn WorkerAdapter>,
+    realm: Rc<Realm>,
+}
+
+impl ServiceAdapter {
+    /// The adapter of an object that is being constructed with `config`.
+    pub(super) fn constructing<T: WorkerAdapter + 'static>(
+        env: Env,
+        this: &This<'_>,
+        class: &CStr,
+        config: &Unknown<'_>,
+        make: impl FnOnce(&Config<'_>, Surroundings) -> Result<T>,
+    ) -> napi::Result<Self> {
+        let realm = constructing(env, this, class)?;
+        let made = Config::new(&realm, argument(config))
+            .and_then(|config| make(&config, config.surroundings()?));
+        match made {
+            Ok(core) => Ok(Self { core: Rc::new(core), realm }),
+            Err(error) => Err(thrown(&realm, &error)),
+        }
+    }
+
+    /// Renders a chunk that a caller hands over himself.
+    pub(super) fn execute<'env>(&self, job: Unknown<'env>) -> Unknown<'env> {
+        answer(&self.realm, |realm| {
+            let DirectJob { job, failure, listeners, listener, .. } =
+                realm.read_chunk_job(argument(&job))?;
+            let (adapter, cancel) = (Rc::clone(&self.core), job.cancel.clone());
+            let work = async move {
+                let outcome = adapter.execute(job).await;
+                // What callbacks returned; after an abort nobody waits for it.
+                let _ = cancel.run_until_cancelled(listeners.settle()).await;
+                drop(listener);
+                if let Some(error) = failure.take() {
+                    return Err(error);
+                }
+                let result = outcome?;
+                let stdout = JsText::prepared(result.stdout.clone()).await;
+                let stderr = JsText::prepared(result.stderr.clone()).await;
+                Ok((result, stdout, stderr))
+            };
+            Ok(realm.promise(work, |realm, (result, stdout, stderr)| {
+                let value = |text: JsText| {
+                    let value = text.into_value(realm.state.js);
+                    value.map_err(|error| Thrown(realm.error_value(&error)))
+                };
+                realm.new_result(&result, value(stdout)?, value(stderr)?)
+            }))
+        })
+    }
+}
+
+/// The config of an adapter: what is not there, or of another type, is left out, as the original looks at it late.
+pub(super) struct Config<'a> {
+    realm: &'a Rc<Realm>,
+    object: Value,
+}
+
+impl<'a> Config<'a> {
+    fn new(realm: &'a Rc<Realm>, object: Value) -> Result<Self> {
+        if !realm.state.js.is_object(object) {
+            return Err(Error::invalid("config", "an object"));
+        }
+        Ok(Self { realm, object })
+    }
+
+    /// A string that says something.
+    pub(super) fn string(&self, name: &CStr) -> Result<Option<String>> {
+        let js = self.realm.state.js;
+        let value = self.realm.caught(js.get(self.object, name))?;
+        Ok(js.as_string(value).filter(|text| !text.is_empty()))
+    }
+
+    /// Whether `name` is `false` itself.
+    pub(super) fn is_off(&self, name: &CStr) -> Result<bool> {
+        let js = self.realm.state.js;
+        let value = self.realm.caught(js.get(self.object, name))?;
+        Ok(js.type_of(value) == Type::Boolean && !js.truthy(value))
+    }
+
+    fn surroundings(&self) -> Result<Surroundings> {
+        let realm = self.realm;
+        let storage = realm.caught(realm.state.js.get_some(self.object, c"storage"))?;
+        Ok(Surroundings {
+            storage: storage.map(|storage| UserStorage::shared(realm, storage)).transpose()?,
+            console: Rc::new(RealmConsole(Rc::clone(realm))),
+            closing: realm.state.closing.clone(),
+        })
+    }
+}
