@@ -1,5 +1,10 @@
 // Calls of services in processes of their own: what keeps Node running, and what happens when it ends.
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { authority, certificate, key } from './support/certificate.mjs'
+import { tempFolder } from './support/files.mjs'
 import { loopback } from './support/loopback.mjs'
 import { runScript, scriptResult, startScript } from './support/scripts.mjs'
 import { until } from './support/wait.mjs'
@@ -74,5 +79,23 @@ describe.each(Object.entries(adapters))('%s', (_, source) => {
     }
     expect(await scriptResult(ask, { env: through })).toBe('by proxy')
     expect(await scriptResult(ask.replace('http://service.invalid', direct.url), { env: through })).toBe('direct')
+  })
+
+  it('trusts whom Node is told to trust, and nobody else', async () => {
+    const server = createServer({ key, cert: certificate }, (_, response) => void response.end('{}'))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close().closeAllConnections())
+    const file = `${tempFolder()}/authority.pem`
+    writeFileSync(file, authority)
+    const url = `https://127.0.0.1:${server.address().port}`
+    const ask = (more) =>
+      scriptResult(`process.stdout.write(JSON.stringify(await ${source(url)}.execute(${job})))`, {
+        env: { ...env, ...more },
+      })
+    expect((await ask({ NODE_EXTRA_CA_CERTS: file })).exitCode).toBe(0)
+    expect((await ask({ NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' })).exitCode).toBe(0)
+    const refused = await ask({})
+    expect(refused.exitCode).toBe(1)
+    expect(refused.stderr).toMatch(/certificate|issuer/i)
   })
 })
