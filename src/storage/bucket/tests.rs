@@ -23,7 +23,7 @@ impl Connect for Memory {
 }
 
 impl Memory {
-    fn storage(&self, dedupe: bool) -> BucketStorage<Memory> {
+    fn storage(&self, dedupe: bool) -> BucketStorage<Self> {
         let options = BucketOptions { bucket: "b".into(), dedupe, ..BucketOptions::default() };
         BucketStorage::new(self.clone(), options)
     }
