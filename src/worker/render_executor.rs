@@ -1,12 +1,12 @@
 //! Renders one chunk of a job in a folder of the worker.
 
-use std::rc::Rc;
+use std::{path::Path, rc::Rc};
 
 use super::Error;
 use crate::{
     Result,
     adapters::WorkerAdapter,
-    model::{ChunkId, JobSpec, WorkerJob, WorkerResult},
+    model::{Chunk, ChunkId, JobSpec, WorkerJob, WorkerResult},
     process,
 };
 
@@ -28,13 +28,23 @@ impl RenderExecutor {
     /// # Errors
     /// When the job has no such chunk, its command is empty, or it cannot be started.
     pub async fn execute_chunk(&self, job: &JobSpec, chunk_id: ChunkId) -> Result<WorkerResult> {
-        let chunk = job.chunks.iter().find(|chunk| chunk.id == Some(chunk_id));
-        let chunk = chunk.ok_or_else(|| Error::ChunkNotFound(chunk_id.to_string()))?;
+        self.execute(find(job, chunk_id)?, WorkerJob::default()).await
+    }
+
+    /// Runs the command of a chunk; `limits` has everything but what to run.
+    pub(super) async fn execute(&self, chunk: &Chunk, limits: WorkerJob) -> Result<WorkerResult> {
         let mut words = process::split(chunk.command.as_deref().unwrap_or_default())?.into_iter();
         let command = words.next().unwrap_or_default();
         let cwd = Some(self.workspace_dir.clone());
-        self.adapter
-            .execute(WorkerJob { command, args: words.collect(), cwd, ..WorkerJob::default() })
-            .await
+        let output_file = chunk.output_file.as_deref().filter(|file| !file.is_empty());
+        let output_file = output_file.map(|file| Path::new(&self.workspace_dir).join(file));
+        let job = WorkerJob { command, args: words.collect(), cwd, output_file, ..limits };
+        self.adapter.execute(job).await
     }
+}
+
+/// The chunk of a job with the given id.
+pub(super) fn find(job: &JobSpec, chunk_id: ChunkId) -> Result<&Chunk, Error> {
+    let chunk = job.chunks.iter().find(|chunk| chunk.id == Some(chunk_id));
+    chunk.ok_or_else(|| Error::ChunkNotFound(chunk_id.to_string()))
 }
