@@ -4,7 +4,8 @@ const native = require('./native.cjs')
 
 native.enterRealm(globalThis, isMainThread)
 
-module.exports = { ...native }
+module.exports = { ...native, ...require('./worker/server.cjs') }
 // What is for the loaders only stays here.
 delete module.exports.enterRealm
+delete module.exports.chunkService
 delete module.exports.__napiBindingTarget

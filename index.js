@@ -2,7 +2,8 @@
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 
-const native = createRequire(import.meta.url)('./native.cjs')
+const require = createRequire(import.meta.url)
+const native = require('./native.cjs')
 native.enterRealm(globalThis, isMainThread)
 
 export const {
@@ -20,6 +21,10 @@ export const {
   R2StorageAdapter,
   RenderExecutor,
   S3StorageAdapter,
+  WorkerRuntime,
+  createAwsHandler,
   initInfrastructure,
   syncWorkspaceDependencies,
 } = native
+
+export const { createCloudRunServer } = require('./worker/server.cjs')

@@ -41,8 +41,9 @@ const classes = {
   R2StorageAdapter: storage,
   GcsStorageAdapter: storage,
   RenderExecutor: ['executeChunk'],
+  WorkerRuntime: ['run'],
 }
-const functions = ['syncWorkspaceDependencies', 'initInfrastructure']
+const functions = ['createAwsHandler', 'createCloudRunServer', 'syncWorkspaceDependencies', 'initInfrastructure']
 const r2 = { bucket: 'b', accountId: 'a', accessKeyId: 'k', secretAccessKey: 's' }
 const make = {
   AwsLambdaAdapter: () => new lib.AwsLambdaAdapter({ functionName: 'render' }),
@@ -55,6 +56,7 @@ const make = {
   R2StorageAdapter: () => new lib.R2StorageAdapter(r2),
   GcsStorageAdapter: () => new lib.GcsStorageAdapter({ bucket: 'b' }),
   RenderExecutor: () => new lib.RenderExecutor('/nowhere'),
+  WorkerRuntime: () => new lib.WorkerRuntime({ workspaceDir: '/nowhere' }),
 }
 
 describe('the package', () => {
@@ -108,6 +110,7 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       R2StorageAdapter: [r2],
       GcsStorageAdapter: [{ bucket: 'b' }],
       RenderExecutor: ['/nowhere'],
+      WorkerRuntime: [{ workspaceDir: '/nowhere' }],
     }
     const instance = new Own(...(needed[name] ?? []))
     expect(instance).toBeInstanceOf(lib[name])

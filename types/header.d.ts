@@ -478,6 +478,51 @@ export interface GcsStorageAdapterOptions extends BucketStorageOptions {
   /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
   useAuthWithCustomEndpoint?: boolean
   [option: string]: any
+/** Settings of a `WorkerRuntime`. */
+export interface WorkerRuntimeConfig {
+  /** The folder that assets are put into and commands run in. */
+  workspaceDir: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createAwsHandler`. */
+export interface AwsHandlerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createCloudRunServer`. */
+export interface CloudRunServerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where to listen; 0 is any free port. Default: what the variable `PORT` says, else 8080. */
+  port?: number
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+  /**
+   * What the paths of jobs must be, or be below: URLs (`https://host/jobs`, `s3://bucket/jobs/`) or folders. Others get a
+   * 403, and redirects are not followed. Default: all are let in, so whoever reaches the server has it run any command.
+   */
+  allowedJobPaths?: string[]
+  /** How many chunks run at once; others get a 429 with `Retry-After`. Default: as many as come. */
+  maxConcurrentChunks?: number
+}
+
+/**
+ * Makes an HTTP server for Cloud Run, or any other place, that runs one chunk per `POST` of `{ jobPath, chunkIndex }`; see
+ * `WorkerRuntime.run`. `listen` starts it and gives the server, whose `error` event has what goes wrong with that.
+ *
+ * Answers 200 when the command ended with 0, else 500, with `{ exitCode, stdout, stderr, outputUrl? }`; 400, 403, 405, 413
+ * (1 MiB), 429 and 500 have a `{ message }`. Of output that does not fit into the 32 MiB of an answer the middle is left
+ * out. `GET /healthz` is 200. A connection that is closed ends its chunk. While the server listens, SIGTERM ends all chunks,
+ * with a 503, and closes it; the process then ends when nothing else keeps it alive. Throws a `TypeError` for wrong settings.
+ */
+export declare function createCloudRunServer(config?: CloudRunServerConfig): {
+  server: import('node:http').Server
+  listen: (callback?: () => void) => import('node:http').Server
 }
 
 /** What `syncWorkspaceDependencies` works on. */

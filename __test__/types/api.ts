@@ -1,4 +1,5 @@
 // Uses every export and every member of the public surface as a user's code does. It is compiled, never run.
+import type { Server } from 'node:http'
 import * as lib from '../../index.js'
 import {
   AwsLambdaAdapter,
@@ -15,12 +16,17 @@ import {
   R2StorageAdapter,
   RenderExecutor,
   S3StorageAdapter,
+  WorkerRuntime,
+  createAwsHandler,
+  createCloudRunServer,
   initInfrastructure,
   syncWorkspaceDependencies,
 } from '../../index.js'
 import type {
   ArtifactStorage,
   AwsCredentials,
+  AwsHandlerConfig,
+  CloudRunServerConfig,
   CommandFailure,
   JobExecutionOptions,
   JobRepository,
@@ -38,6 +44,7 @@ import type {
   RetryHint,
   RetryRule,
   WorkerResult,
+  WorkerRuntimeConfig,
 } from '../../index.js'
 
 /** Fails to compile unless both types are the same. */
@@ -333,6 +340,26 @@ async function uses(): Promise<void> {
   void [lambda, cloudRun, new JobExecutor(lambda)]
 
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
+
+  const runtimeConfig: WorkerRuntimeConfig = { workspaceDir: '/workspace', storage: local }
+  const ran: WorkerResult = await new WorkerRuntime(runtimeConfig).run('s3://bucket/a/job.json', 1)
+  const handlerConfig: AwsHandlerConfig = { workspaceDir: '/tmp', storage: fullStorage }
+  const handler: (event: unknown) => Promise<{ statusCode: number; body: string }> = createAwsHandler(handlerConfig)
+  const answered = await createAwsHandler()(
+    { jobPath: '/job.json', chunkIndex: 1 },
+    { getRemainingTimeInMillis: () => 1 },
+  )
+  const serverConfig: CloudRunServerConfig = {
+    workspaceDir: '/tmp',
+    port: 0,
+    storage: local,
+    allowedJobPaths: ['s3://bucket/jobs/'],
+    maxConcurrentChunks: 2,
+  }
+  const { server, listen } = createCloudRunServer(serverConfig)
+  const listening: Server[] = [server, listen(), listen(() => console.log('up')), createCloudRunServer().server]
+  void [ran.outputUrl, handler, answered.statusCode + answered.body, listening]
+
   const options: SyncOptions = { rootDir: '/repo' }
   const synced: void = await syncWorkspaceDependencies(options)
   void [exitCode, durationMs, nothing, rendered, synced]
@@ -369,6 +396,11 @@ class OwnManager extends JobManager {
   }
 }
 class OwnRenderer extends RenderExecutor {}
+class OwnRuntime extends WorkerRuntime {
+  override async run(jobPath: string, chunkId: number): Promise<WorkerResult> {
+    return super.run(jobPath, chunkId)
+  }
+}
 
 // ---- what must not compile ----
 // @ts-expect-error: a job needs a command
@@ -395,6 +427,10 @@ new RenderExecutor()
 new AwsLambdaAdapter({ region: 'eu-central-1' })
 // @ts-expect-error: a service has a URL
 new CloudRunAdapter({})
+// @ts-expect-error: a runtime needs a workspace
+new WorkerRuntime({})
+// @ts-expect-error: ports are numbers
+createCloudRunServer({ port: '8080' })
 // @ts-expect-error: the root folder is needed
 void syncWorkspaceDependencies({})
 // @ts-expect-error: an adapter executes
@@ -402,6 +438,6 @@ const noAdapter: WorkerAdapter = {}
 // @ts-expect-error: ids of chunks are numbers
 void new RenderExecutor('/workspace').executeChunk(smallSpec, '1')
 
-export { CountingRepository, LoudAdapter, OwnExecutor, OwnFfmpeg, OwnManager, OwnMemory, OwnRenderer, uses }
+export { CountingRepository, LoudAdapter, OwnExecutor, OwnFfmpeg, OwnManager, OwnMemory, OwnRenderer, OwnRuntime, uses }
 export const used = [fullJob, otherRetries, fullSpec, total, log, syncCallback, smallStorage, noAdapter, noChunk]
 export const refused = [noCommand, numbers, noOutput, noState, noRetry]

@@ -34,6 +34,7 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"GcsStorageAdapter", STORAGE),
     (c"JobManager", &[]),
     (c"RenderExecutor", &[]),
+    (c"WorkerRuntime", &[]),
 ];
 const REPOSITORY: &[&CStr] = &[c"save", c"get", c"list", c"delete"];
 const STORAGE: &[&CStr] = &[

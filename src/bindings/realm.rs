@@ -91,6 +91,8 @@ return {
     exitCode, stdout, stderr, durationMs,
     ...signal && { signal }, ...outputUrl && { outputUrl }, ...retry && { retry }, ...timedOut && { timedOut },
   }),
+  answer: (statusCode, body) => ({ statusCode, body }),
+  request: (signal, redirect) => present({ signal, redirect }),
   hint: (kind, afterMs) => (afterMs === undefined ? { kind } : { kind, afterMs }),
   progress: (phase, done, total) => ({ phase, done, total }),
   about: (chunkId, attempt) => ({ chunkId, attempt }),

@@ -11,6 +11,7 @@ mod file_job_repository;
 mod functions;
 #[cfg(feature = "gcp")]
 mod gcs_storage_adapter;
+mod handlers;
 mod in_memory_job_repository;
 mod job_executor;
 mod job_manager;
@@ -24,6 +25,7 @@ mod s3_storage_adapter;
 #[cfg(feature = "http")]
 mod service_adapter;
 mod storage;
+mod worker_runtime;
 
 #[cfg(feature = "aws")]
 pub(super) use aws_lambda_adapter::AwsLambdaAdapter;

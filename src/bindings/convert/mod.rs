@@ -10,6 +10,7 @@ mod retry;
 mod spec;
 mod status;
 mod stitcher;
+mod worker;
 mod worker_job;
 
 pub(super) use options::{JsExecution, Signal};

@@ -6,6 +6,7 @@ use super::super::{realm::Realm, reference::JsRef, text::JsText, value::Value};
 use crate::{
     Error, Result,
     model::{Chunk, ChunkId, JobSpec, SpecSource},
+    worker,
 };
 
 /// A job as its owner's object.
@@ -58,6 +59,16 @@ impl Realm {
             return Err(Error::invalid(format_args!("{path}.chunks"), "an array"));
         }
         self.spec_with(job, list, path)
+    }
+
+    /// Reads what a server gave for a job.
+    pub(in super::super) fn read_fetched_spec(self: &Rc<Self>, job: Value) -> Result<JobSpec> {
+        let js = self.state.js;
+        let chunks = |job| self.caught(js.get(job, c"chunks"));
+        if !js.is_object(job) || !js.is_array(chunks(job)?) {
+            return Err(worker::Error::NoChunks.into());
+        }
+        self.read_spec(job, "job spec")
     }
 
     /// Reads the job of a record, which may have no chunks.

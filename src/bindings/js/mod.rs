@@ -7,6 +7,7 @@ mod adapter;
 #[cfg(feature = "aws")]
 mod credentials;
 mod executor;
+mod fetch;
 mod repository;
 mod stitcher;
 mod storage;
@@ -15,6 +16,7 @@ pub(super) use adapter::UserWorkerAdapter;
 #[cfg(feature = "aws")]
 pub(super) use credentials::JsCredentials;
 pub(super) use executor::UserExecutor;
+pub(super) use fetch::RealmFetch;
 pub(super) use repository::{MemoryRepository, UserRepository};
 pub(super) use stitcher::UserStitcher;
 pub(super) use storage::UserStorage;

@@ -1,0 +1,141 @@
+// The HTTP server of a worker: node:http in front of the addon, which runs the chunks.
+const { chunkService } = require('../native.cjs')
+const { jobPathFilter } = require('./job-paths.cjs')
+
+const MAX_BODY = 1024 * 1024
+/** Seconds after which a client that was turned away may try again. */
+const RETRY_AFTER = '5'
+/** A client has so long for its headers, and for all of its request. How long a chunk takes does not count. */
+const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
+/** Milliseconds that connections have to go by themselves when the last answer was given. */
+const CLOSE_GRACE = 1000
+const STOPPING = 'The worker is shutting down'
+
+/** Something to answer instead of running a chunk. */
+class Refusal extends Error {
+  constructor(status, message, headers = {}) {
+    super(message)
+    Object.assign(this, { status, headers })
+  }
+}
+
+function createCloudRunServer(config = {}) {
+  const { port, maxConcurrentChunks, allowedJobPaths } = config ?? {}
+  if (port !== undefined && port !== null && typeof port !== 'number') {
+    throw new TypeError('config.port must be a number')
+  }
+  if (maxConcurrentChunks !== undefined && !(maxConcurrentChunks >= 1)) {
+    throw new TypeError('config.maxConcurrentChunks must be a number of at least 1')
+  }
+  const isAllowed = jobPathFilter(allowedJobPaths)
+  const followsRedirects = (allowedJobPaths ?? undefined) === undefined
+  const runChunk = chunkService(config, followsRedirects)
+  const running = new Set()
+  let stopping = false
+
+  const server = require('node:http').createServer(LIMITS, async (request, response) => {
+    try {
+      await respond(request, response)
+    } catch (error) {
+      const { status = 500, message = String(error), headers } = error ?? {}
+      answer(response, status, JSON.stringify({ message }), headers)
+    }
+  })
+
+  async function respond(request, response) {
+    if (stopping) throw new Refusal(503, STOPPING)
+    if (request.method === 'GET' && request.url.split('?', 1)[0] === '/healthz') {
+      return answer(response, 200, '{"status":"ok"}')
+    }
+    if (request.method !== 'POST') throw new Refusal(405, 'Method Not Allowed', { Allow: 'POST' })
+    const { jobPath, chunkIndex } = readPayload(await readBody(request))
+    if (!isAllowed(jobPath)) throw new Refusal(403, 'Job path is not allowed')
+    if (stopping) throw new Refusal(503, STOPPING)
+    if (running.size >= (maxConcurrentChunks ?? Infinity)) {
+      throw new Refusal(429, 'The worker runs as many chunks as it may', { 'Retry-After': RETRY_AFTER })
+    }
+    const run = new AbortController()
+    const gone = () => run.abort()
+    response.once('close', gone)
+    running.add(run)
+    try {
+      // It may have gone while its request was read.
+      if (response.destroyed) run.abort()
+      const { statusCode, body } = await runChunk(jobPath, chunkIndex, run.signal)
+      if (run.signal.aborted && stopping) throw new Refusal(503, STOPPING)
+      answer(response, statusCode, body)
+    } finally {
+      response.off('close', gone)
+      running.delete(run)
+      if (stopping) closeWhenIdle()
+    }
+  }
+
+  function answer(response, status, body, headers = {}) {
+    if (response.destroyed) return
+    const length = Buffer.byteLength(body)
+    if (stopping) response.setHeader('Connection', 'close')
+    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': length, ...headers })
+    response.end(body)
+  }
+
+  function stop() {
+    stopping = true
+    for (const run of running) run.abort()
+    closeWhenIdle()
+  }
+
+  /** Until then new requests are answered, too. */
+  function closeWhenIdle() {
+    if (running.size > 0 || !server.listening) return
+    server.close()
+    server.closeIdleConnections()
+    setTimeout(() => server.closeAllConnections(), CLOSE_GRACE).unref()
+  }
+
+  server.on('listening', () => {
+    stopping = false
+    process.on('SIGTERM', stop)
+  })
+  server.on('close', () => process.off('SIGTERM', stop))
+
+  const listen = (callback) => server.listen(port ?? Number(process.env.PORT || 8080), callback)
+  return { server, listen }
+}
+
+/**
+ * The body of a request, as long as it is not too long. What is beyond is read, too, and forgotten: a client that is still
+ * writing would not see the answer.
+ */
+function readBody(request) {
+  return new Promise((resolve, reject) => {
+    const tooLong = () => reject(new Refusal(413, `Payload is longer than ${MAX_BODY} bytes`))
+    if (Number(request.headers['content-length']) > MAX_BODY) tooLong()
+    const pieces = []
+    let length = 0
+    request.on('data', (piece) => {
+      length += piece.length
+      if (length <= MAX_BODY) return pieces.push(piece)
+      pieces.length = 0
+      tooLong()
+    })
+    request.on('end', () => resolve(Buffer.concat(pieces).toString()))
+    request.on('error', reject)
+  })
+}
+
+function readPayload(text) {
+  let payload
+  try {
+    payload = JSON.parse(text)
+  } catch {
+    throw new Refusal(400, 'Invalid JSON payload')
+  }
+  const { jobPath, chunkIndex } = payload ?? {}
+  if (typeof jobPath !== 'string' || jobPath === '' || typeof chunkIndex !== 'number') {
+    throw new Refusal(400, 'Missing jobPath or chunkIndex')
+  }
+  return { jobPath, chunkIndex }
+}
+
+module.exports = { createCloudRunServer }
