@@ -117,6 +117,7 @@ describe('the server', () => {
     [{ port: '80' }, 'config.port must be a number'],
     [{ workspaceDir: 5 }, 'config.workspaceDir must be a string'],
     [{ storage: 's3' }, 'config.storage must be an ArtifactStorage'],
+    [{ maxConcurrentChunks: '2' }, 'config.maxConcurrentChunks must be a number of at least 1'],
     [{ maxConcurrentChunks: 0 }, 'config.maxConcurrentChunks must be a number of at least 1'],
     [{ allowedJobPaths: 'x' }, 'config.allowedJobPaths must be an array'],
     [{ allowedJobPaths: ['/a', 5] }, 'config.allowedJobPaths[1] must be a URL or a path'],
@@ -240,6 +241,18 @@ describe('a connection that is closed', () => {
     close(client.socket)
     await until(() => mark.living().length === 0, 'the processes to end')
     await until(() => readdirSync(workspaceDir).length === 0, 'the folder to go')
+  })
+
+  it('ends the chunks of all requests that came on it', async (context) => {
+    const mark = processMark(context)
+    vi.stubEnv('HELIOS_TEST_MARK', mark.env.HELIOS_TEST_MARK)
+    const { port } = await startServer({ workspaceDir: tempFolder() })
+    const body = JSON.stringify({ jobPath: jobFile('sleep 60'), chunkIndex: 1 })
+    const client = rawClient(port)
+    client.socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`.repeat(20))
+    await until(() => mark.living().length === 20, 'all to start')
+    client.socket.destroy()
+    await until(() => mark.living().length === 0, 'all to end')
   })
 
   it('while the definition is fetched ends that', async () => {

@@ -10,6 +10,9 @@ import {
   JobManager,
   LocalWorkerAdapter,
   RenderExecutor,
+  WorkerRuntime,
+  createAwsHandler,
+  createCloudRunServer,
   initInfrastructure,
   syncWorkspaceDependencies,
 } from '../index.js'
@@ -118,6 +121,28 @@ describe('results', () => {
 
   it('of a render executor are so', async () => {
     expect(await new RenderExecutor(tempFolder()).executeChunk(spec(['echo out']), 1)).toStrictEqual(result)
+  })
+
+  it('of workers are so, with the fetch of this realm', async () => {
+    const fetch = vi.fn(async () => ({ ok: true, json: async () => spec(['echo out']) }))
+    vi.stubGlobal('fetch', fetch)
+    try {
+      const url = 'https://host/job.json'
+      expect(await new WorkerRuntime({ workspaceDir: tempFolder() }).run(url, 1)).toStrictEqual(result)
+      const body = '{"exitCode":0,"output":"out\\n","stderr":""}'
+      expect(await createAwsHandler()({ jobPath: url, chunkIndex: 1 })).toStrictEqual({ statusCode: 200, body })
+      expect(fetch).toHaveBeenCalledTimes(2)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+  })
+
+  it('of a server are so', async () => {
+    const { server, listen } = createCloudRunServer({ port: 0 })
+    await new Promise((resolve) => listen(resolve))
+    const response = await fetch(`http://127.0.0.1:${server.address().port}`, { method: 'POST', body: 'null' })
+    expect([response.status, await response.json()]).toEqual([400, { message: 'Missing jobPath or chunkIndex' }])
+    await new Promise((resolve) => server.close(resolve).closeAllConnections())
   })
 
   it.each([

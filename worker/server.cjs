@@ -8,7 +8,7 @@ const RETRY_AFTER = '5'
 /** A client has so long for its headers, and for all of its request. How long a chunk takes does not count. */
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
 /** Milliseconds that connections have to go by themselves when the last answer was given. */
-const CLOSE_GRACE = 1000
+const CLOSE_GRACE = 2000
 const STOPPING = 'The worker is shutting down'
 
 /** Something to answer instead of running a chunk. */
@@ -19,17 +19,26 @@ class Refusal extends Error {
   }
 }
 
-function createCloudRunServer(config = {}) {
+/** What a server has to know, checked. */
+function readSettings(config) {
   const { port, maxConcurrentChunks, allowedJobPaths } = config ?? {}
-  if (port !== undefined && port !== null && typeof port !== 'number') {
-    throw new TypeError('config.port must be a number')
-  }
-  if (maxConcurrentChunks !== undefined && !(maxConcurrentChunks >= 1)) {
+  const isGiven = (value) => value !== undefined && value !== null
+  if (isGiven(port) && typeof port !== 'number') throw new TypeError('config.port must be a number')
+  const isLimit = typeof maxConcurrentChunks === 'number' && maxConcurrentChunks >= 1
+  if (isGiven(maxConcurrentChunks) && !isLimit) {
     throw new TypeError('config.maxConcurrentChunks must be a number of at least 1')
   }
-  const isAllowed = jobPathFilter(allowedJobPaths)
-  const followsRedirects = (allowedJobPaths ?? undefined) === undefined
-  const runChunk = chunkService(config, followsRedirects)
+  return {
+    port,
+    maxRunning: maxConcurrentChunks ?? Infinity,
+    isAllowed: jobPathFilter(allowedJobPaths),
+    // A redirect could lead to where no prefix does.
+    runChunk: chunkService(config, !isGiven(allowedJobPaths)),
+  }
+}
+
+function createCloudRunServer(config) {
+  const { port, maxRunning, isAllowed, runChunk } = readSettings(config)
   const running = new Set()
   let stopping = false
 
@@ -51,21 +60,18 @@ function createCloudRunServer(config = {}) {
     const { jobPath, chunkIndex } = readPayload(await readBody(request))
     if (!isAllowed(jobPath)) throw new Refusal(403, 'Job path is not allowed')
     if (stopping) throw new Refusal(503, STOPPING)
-    if (running.size >= (maxConcurrentChunks ?? Infinity)) {
+    if (running.size >= maxRunning) {
       throw new Refusal(429, 'The worker runs as many chunks as it may', { 'Retry-After': RETRY_AFTER })
     }
-    const run = new AbortController()
-    const gone = () => run.abort()
-    response.once('close', gone)
+    const run = { control: new AbortController(), socket: request.socket }
+    // The client may have gone while its request was read.
+    if (request.socket.destroyed) return
     running.add(run)
     try {
-      // It may have gone while its request was read.
-      if (response.destroyed) run.abort()
-      const { statusCode, body } = await runChunk(jobPath, chunkIndex, run.signal)
-      if (run.signal.aborted && stopping) throw new Refusal(503, STOPPING)
+      const { statusCode, body } = await runChunk(jobPath, chunkIndex, run.control.signal)
+      if (stopping && statusCode !== 200) throw new Refusal(503, STOPPING)
       answer(response, statusCode, body)
     } finally {
-      response.off('close', gone)
       running.delete(run)
       if (stopping) closeWhenIdle()
     }
@@ -81,8 +87,12 @@ function createCloudRunServer(config = {}) {
 
   function stop() {
     stopping = true
-    for (const run of running) run.abort()
+    abortRuns(() => true)
     closeWhenIdle()
+  }
+
+  function abortRuns(isOver) {
+    for (const run of running) if (isOver(run)) run.control.abort()
   }
 
   /** Until then new requests are answered, too. */
@@ -93,6 +103,10 @@ function createCloudRunServer(config = {}) {
     setTimeout(() => server.closeAllConnections(), CLOSE_GRACE).unref()
   }
 
+  // Of requests that came one after the other on a connection, only the first response would hear of its end.
+  server.on('connection', (socket) => {
+    socket.once('close', () => abortRuns((run) => run.socket === socket))
+  })
   server.on('listening', () => {
     stopping = false
     process.on('SIGTERM', stop)

@@ -1,6 +1,6 @@
 //! Renders one chunk of a job in a folder of the worker.
 
-use std::{path::Path, rc::Rc};
+use std::rc::Rc;
 
 use super::Error;
 use crate::{
@@ -36,9 +36,7 @@ impl RenderExecutor {
         let mut words = process::split(chunk.command.as_deref().unwrap_or_default())?.into_iter();
         let command = words.next().unwrap_or_default();
         let cwd = Some(self.workspace_dir.clone());
-        let output_file = chunk.output_file.as_deref().filter(|file| !file.is_empty());
-        let output_file = output_file.map(|file| Path::new(&self.workspace_dir).join(file));
-        let job = WorkerJob { command, args: words.collect(), cwd, output_file, ..limits };
+        let job = WorkerJob { command, args: words.collect(), cwd, ..limits };
         self.adapter.execute(job).await
     }
 }

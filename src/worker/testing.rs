@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::SpecClient;
 use crate::{
     Error, Result,
-    adapters::{WorkerAdapter, see},
+    adapters::WorkerAdapter,
     model::{ChunkId, JobSpec, JsonSpec, WorkerJob, WorkerResult},
     process,
     storage::{ArtifactStorage, Exclusions},
@@ -120,7 +120,7 @@ impl ArtifactStorage for FakeStorage {
     }
 }
 
-/// Runs commands as words: `write FILE TEXT`, `keep`, `fail`, `hang` (until cancelled), `missing`. All say `out`, `err`.
+/// Runs commands as words: `write FILE TEXT`, `make FOLDER`, `keep`, `fail`, `hang` (until cancelled). All say `out`, `err`.
 #[derive(Debug, Default)]
 pub(super) struct FakeAdapter {
     pub(super) jobs: RefCell<Vec<WorkerJob>>,
@@ -134,6 +134,10 @@ impl WorkerAdapter for FakeAdapter {
             match (&*job.command, &*job.args) {
                 ("write", [file, text]) => {
                     std::fs::write(Path::new(job.cwd.as_deref().unwrap()).join(file), text)
+                        .unwrap();
+                }
+                ("make", [folder]) => {
+                    std::fs::create_dir(Path::new(job.cwd.as_deref().unwrap()).join(folder))
                         .unwrap();
                 }
                 ("fail", []) => exit_code = crate::model::ExitCode::Code(3),
@@ -154,9 +158,8 @@ impl WorkerAdapter for FakeAdapter {
                 }
                 other => unreachable!("{other:?}"),
             }
-            let output = job.output_file.as_deref().and_then(see);
             let (stdout, stderr) = ("out".into(), "err".into());
-            Ok(WorkerResult { exit_code, stdout, stderr, output, ..WorkerResult::default() })
+            Ok(WorkerResult { exit_code, stdout, stderr, ..WorkerResult::default() })
         }
         .boxed_local()
     }

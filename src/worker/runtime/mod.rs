@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -23,18 +24,16 @@ use super::{
 use crate::{
     Result,
     adapters::{WorkerAdapter, see},
-    model::{Chunk, ChunkId, JobSpec, Text, WorkerJob, WorkerResult},
+    model::{Chunk, ChunkId, FileSeen, JobSpec, Text, WorkerJob, WorkerResult},
     process::KILL_GRACE,
     storage::{ArtifactStorage, stored_id},
     task,
 };
 
-/// How long a storage may take to end a download once a run is over: some cannot be told to.
+/// How long a storage may take to end a download once a run is over, at most as long as a command: some cannot be told to.
 const STORAGE_GRACE: Duration = Duration::from_secs(1);
-/// How long the log of a chunk may take.
+/// How long the log of a chunk may take; half as long as the end of its command once the time of the worker is over.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
-/// The same when the time of the worker is nearly over.
-const LATE_LOG_LIMIT: Duration = Duration::from_millis(400);
 
 /// Where assets are put and commands run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +109,14 @@ impl WorkerRuntime {
     /// # Cancellation
     /// By `run.cancel`. Dropped, it ends the command without waiting for that, and removes the folder of the run.
     pub async fn run(&self, run: &ChunkRun) -> Result<WorkerResult> {
-        let ending = Ending { cancel: run.cancel.child_token(), out_of_time: Cell::new(false) };
+        let ending = Ending {
+            cancel: run.cancel.child_token(),
+            out_of_time: Cell::new(false),
+            grace: STORAGE_GRACE.min(run.kill_grace),
+        };
         let _ends_if_dropped = ending.cancel.clone().drop_guard();
         let watch = CancelWatch::begin(self.storage.as_deref(), &run.job_path, run.chunk_id);
-        let watch = ending.step(async { Ok(watch.await) });
+        let watch = ending.step(watch.map(Ok));
         let work = async {
             let watch = watch.await?;
             let work = self.work(run, &ending, watch.as_ref());
@@ -151,7 +154,8 @@ impl WorkerRuntime {
         watch: Option<&CancelWatch<'_>>,
     ) -> Result<WorkerResult> {
         if self.placement == Placement::FolderPerRun && !self.swept.replace(true) {
-            RunFolder::sweep(self.workspace.clone()).await;
+            let sweep = RunFolder::sweep(self.workspace.clone());
+            ending.step(sweep.map(Ok)).await?;
         }
         let path = JobPath::new(&run.job_path);
         let spec = path.read(self.storage.as_deref(), &*self.client, &ending.cancel);
@@ -201,19 +205,20 @@ impl WorkerRuntime {
             RenderExecutor::new(place.to_string_lossy().into_owned(), Rc::clone(&self.adapter));
         let outcome = executor.execute(chunk, limits).await;
         let Some(outputs) = outputs else { return outcome };
-        // The log of a chunk that nobody wants would be left when its job is gone.
-        if ending.out_of_time.get() || !ending.cancel.is_cancelled() {
-            let limit = if ending.out_of_time.get() { LATE_LOG_LIMIT } else { LOG_LIMIT };
-            outputs.log(chunk.output_file.as_deref(), &said(&outcome), limit).await;
+        let (file, said) = (chunk.output_file.as_deref(), said(&outcome));
+        if ending.out_of_time.get() {
+            outputs.log(file, &said, run.kill_grace / 2).await;
+        } else {
+            // The log of a chunk that nobody wants would be left when its job is gone.
+            ending.step(outputs.log(file, &said, LOG_LIMIT).map(Ok)).await?;
         }
         let mut result = outcome?;
-        let is_new = result.output.is_some_and(|now| now.size > 0 && before != Some(now));
-        if let Some(file) = chunk.output_file.as_deref()
+        if let Some(file) = file.map(|file| place.join(file))
             && result.exit_code.is_success()
-            && is_new
+            && is_written(file.clone(), before).await
         {
             ending.heed(watch).await?;
-            result.output_url = Some(ending.step(outputs.store(&place.join(file))).await?);
+            result.output_url = Some(ending.step(outputs.store(&file)).await?);
         }
         Ok(result)
     }
@@ -228,7 +233,8 @@ impl WorkerRuntime {
             Some(id) => id.to_owned(),
             None => own_id(spec)?,
         };
-        Ok(Some(Outputs { storage, id, chunk: run.chunk_id }))
+        // There is no place for what belongs to no job.
+        Ok((!id.is_empty()).then_some(Outputs { storage, id, chunk: run.chunk_id }))
     }
 }
 
@@ -238,6 +244,8 @@ struct Ending {
     cancel: CancellationToken,
     /// Whether it was the deadline.
     out_of_time: Cell<bool>,
+    /// How long steps that cannot be told to end are waited for.
+    grace: Duration,
 }
 
 impl Ending {
@@ -246,14 +254,14 @@ impl Ending {
         if self.cancel.is_cancelled() {
             return Err(crate::Error::Aborted);
         }
-        let done = task::bounded(step, &self.cancel, STORAGE_GRACE).await;
+        let done = task::bounded(step, &self.cancel, self.grace).await;
         done.unwrap_or(Err(crate::Error::Abandoned))
     }
 
     /// Between two steps: whether the run goes on.
     async fn heed(&self, watch: Option<&CancelWatch<'_>>) -> Result<()> {
         if let Some(watch) = watch
-            && self.step(async { Ok(watch.is_cancelled().await) }).await?
+            && self.step(watch.is_cancelled().map(Ok)).await?
         {
             self.cancel.cancel();
         }
@@ -281,9 +289,15 @@ async fn at(deadline: Option<Instant>) {
 }
 
 /// What there is of a chunk's file before its command runs: what an earlier one has left is none of this one's.
-async fn seen(place: &Path, chunk: &Chunk) -> Option<crate::model::FileSeen> {
+async fn seen(place: &Path, chunk: &Chunk) -> Option<FileSeen> {
     let file = place.join(chunk.output_file.as_deref()?);
     task::blocking(move || see(&file)).await
+}
+
+/// Whether a command has written something to its file.
+async fn is_written(file: PathBuf, before: Option<FileSeen>) -> bool {
+    let is_new = move |now: FileSeen| now.size > 0 && Some(now) != before;
+    task::blocking(move || file.is_file() && see(&file).is_some_and(is_new)).await
 }
 
 /// What a command said, whatever became of it.

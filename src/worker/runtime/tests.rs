@@ -89,7 +89,8 @@ async fn definition_in_a_file_is_stored_under_its_own_id() {
 
 #[tokio::test]
 async fn what_the_command_did_not_write_is_not_stored() {
-    for (command, stale) in [("keep", false), ("keep", true), ("write 3.mp4 ''", false)] {
+    let nothing = ["keep", "write 3.mp4 ''", "make 3.mp4"].map(|command| (command, false));
+    for (command, stale) in nothing.into_iter().chain([("keep", true)]) {
         let world = world(Placement::Workspace, storage(command, false));
         if stale {
             std::fs::write(world.workspace.path().join("3.mp4"), "of another job").unwrap();
@@ -112,6 +113,16 @@ async fn storage_that_keeps_no_outputs_is_given_none() {
     let storage = FakeStorage { without_outputs: true, ..storage("write 3.mp4 video", false) };
     let world = world(Placement::Workspace, storage);
     assert_eq!(world.run(URL).await.unwrap().output_url, None);
+    assert!(world.storage.outputs.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn job_without_an_id_has_no_place_for_outputs() {
+    let world = world(Placement::Workspace, FakeStorage::default());
+    let file = world.workspace.path().join("job.json");
+    let text = r#"{"chunks":[{"id":3,"command":"write 3.mp4 video","outputFile":"3.mp4"}]}"#;
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(world.run(file.to_str().unwrap()).await.unwrap().output_url, None);
     assert!(world.storage.outputs.borrow().is_empty());
 }
 
