@@ -405,7 +405,10 @@ export interface ArtifactStorage {
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
   /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. */
   markCancelled?(specUrl: string, chunkId: number): Promise<void>
-  /** What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. */
+  /**
+   * What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. `'deleted'` where
+   * there is no such definition any more.
+   */
   cancelMark?(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
@@ -413,6 +416,116 @@ export interface ArtifactStorage {
 export interface LocalStorageAdapterOptions {
   /** The folder that has a folder for each job. */
   storageDir: string
+}
+
+/** What storages in buckets are told beside the options of their cloud. */
+export interface BucketStorageOptions {
+  /** The bucket, which must exist. */
+  bucket: string
+  /** How many objects are sent or fetched at once. Default 16. */
+  concurrency?: number
+  /** How often a request is made before it has failed. Default 3. */
+  maxAttempts?: number
+  /**
+   * Whether files that the bucket has of another job are copied there, and not sent. Every job keeps a copy of its own. It
+   * costs two small requests per file. Default false.
+   */
+  dedupe?: boolean
+}
+
+/** A key of Amazon's. */
+export interface AwsCredentials {
+  accessKeyId: string
+  secretAccessKey: string
+  sessionToken?: string
+  /** When it expires. Of a function's answer: it is asked again before. */
+  expiration?: Date
+}
+
+/** Settings of an `S3StorageAdapter`. Other options of the AWS SDK's client are taken, and ignored. */
+export interface S3StorageAdapterOptions extends BucketStorageOptions {
+  /** Default: that of the environment or the profile. */
+  region?: string
+  /** Where the service is, also with `http:`. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, Amazon's own. */
+  endpoint?: string | URL
+  /** Whether URLs name the bucket in the path, not in the host. Default false, but for hosts that are addresses. */
+  forcePathStyle?: boolean
+  /**
+   * `AwsCredentials`, or a function that gives them or a promise for them. Default: those of the environment, the profile,
+   * SSO, the container or the instance, in the order of the AWS SDK.
+   */
+  credentials?: any
+  [option: string]: any
+}
+
+/** Settings of an `R2StorageAdapter`. */
+export interface R2StorageAdapterOptions extends BucketStorageOptions {
+  accountId: string
+  accessKeyId: string
+  secretAccessKey: string
+  /** Default `https://${accountId}.r2.cloudflarestorage.com`. */
+  endpoint?: string | URL
+  [option: string]: any
+}
+
+/** Settings of a `GcsStorageAdapter`. Other options of `@google-cloud/storage` are taken, and ignored. */
+export interface GcsStorageAdapterOptions extends BucketStorageOptions {
+  /** Taken, and of no use here. */
+  projectId?: string
+  /** The file with the key of a service account. */
+  keyFilename?: string
+  /** The content of such a file, at least `client_email` and `private_key`. It goes before `keyFilename`. */
+  credentials?: any
+  /** Where the service is; it must speak the XML API. Default: `STORAGE_EMULATOR_HOST`, Google's own. */
+  apiEndpoint?: string
+  /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
+  useAuthWithCustomEndpoint?: boolean
+  [option: string]: any
+/** Settings of a `WorkerRuntime`. */
+export interface WorkerRuntimeConfig {
+  /** The folder that assets are put into and commands run in. */
+  workspaceDir: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createAwsHandler`. */
+export interface AwsHandlerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createCloudRunServer`. */
+export interface CloudRunServerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where to listen; 0 is any free port. Default: what the variable `PORT` says, else 8080. */
+  port?: number
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+  /**
+   * What the paths of jobs must be, or be below: URLs (`https://host/jobs`, `s3://bucket/jobs/`) or folders. Others get a
+   * 403, and redirects are not followed. Default: all are let in, so whoever reaches the server has it run any command.
+   */
+  allowedJobPaths?: string[]
+  /** How many chunks run at once; others get a 429 with `Retry-After`. Default: as many as come. */
+  maxConcurrentChunks?: number
+}
+
+/**
+ * Makes an HTTP server for Cloud Run, or any other place, that runs one chunk per `POST` of `{ jobPath, chunkIndex }`; see
+ * `WorkerRuntime.run`. `listen` starts it and gives the server, whose `error` event has what goes wrong with that.
+ *
+ * Answers 200 when the command ended with 0, else 500, with `{ exitCode, stdout, stderr, outputUrl? }`; 400, 403, 405, 413
+ * (1 MiB), 429 and 500 have a `{ message }`. Of output that does not fit into the 32 MiB of an answer the middle is left
+ * out. `GET /healthz` is 200. A connection that is closed ends its chunk. While the server listens, SIGTERM ends all chunks,
+ * with a 503, and closes it; the process then ends when nothing else keeps it alive. Throws a `TypeError` for wrong settings.
+ */
+export declare function createCloudRunServer(config?: CloudRunServerConfig): {
+  server: import('node:http').Server
+  listen: (callback?: () => void) => import('node:http').Server
 }
 
 /** What `syncWorkspaceDependencies` works on. */
@@ -545,6 +658,59 @@ export declare class FileJobRepository {
   list(): Promise<Array<JobStatus>>
   /** Removes the record of a job, if there is one. */
   delete(id: string): Promise<void>
+}
+
+/**
+ * Keeps what workers need in a bucket of Google Cloud Storage, through its XML API.
+ *
+ * URLs are `gcs://${bucket}/${jobId}`. Files are sent and fetched 16 at a time (`concurrency`), in pieces above 16 MiB;
+ * objects carry the SHA-256 of their file, by which downloads are checked. Requests are made up to three times
+ * (`maxAttempts`). Links are followed inside of a bundle; empty folders are not kept, and of permissions only whether a
+ * file may be run.
+ */
+export declare class GcsStorageAdapter {
+  /**
+   * Makes a storage in `options.bucket`, which must exist. `options` are those of `@google-cloud/storage`: `keyFilename`,
+   * `credentials` and `apiEndpoint` count, others are ignored. Without a key it is whoever this machine is to Google. The
+   * variable `STORAGE_EMULATOR_HOST` stands in for `apiEndpoint`; an `http:` endpoint, as emulators have, is sent a
+   * token only where a key is given, or with `useAuthWithCustomEndpoint`.
+   */
+  constructor(options: GcsStorageAdapterOptions)
+  /**
+   * Stores the files of a folder below the key of the job, which may hold some already; gives its URL. With
+   * `dedupe` what was stored before is replaced. Rejects with `Local directory ${dir} does not exist`, when a
+   * link leads out of the folder or something in it is no file, and with an error that names bucket and key,
+   * with the store's `code` and `status`.
+   */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /**
+   * Brings what `uploadAssetBundle` stored into a folder, which is made. Rejects with
+   * `Remote directory ${url} does not exist or is empty`, or when something is not what was stored; then it
+   * leaves no files that it brought.
+   */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes everything below the key of a job, if there is anything. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /**
+   * Stores the definition of a job as `${jobId}/job.json`, or as `${jobId}.job.json` where the bundle has a file
+   * of that name itself; gives its URL.
+   */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Reads what `uploadJobSpec` stored. */
+  downloadJobSpec(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Removes what `uploadJobSpec` stored, if it is there, with the outputs of chunks and the marks. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the file of a chunk; gives its URL. */
+  uploadChunkOutput(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of a chunk to a path, whose folder is made. */
+  downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+  /**
+   * Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the
+   * definition.
+   */
+  markCancelled(specUrl: string, chunkId: number): Promise<void>
+  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
 /** Keeps jobs in memory, as deep copies; what cannot be copied (functions, for example) is kept as it is. */
@@ -698,6 +864,50 @@ export declare class LocalWorkerAdapter {
   execute(job: WorkerJob): Promise<WorkerResult>
 }
 
+/** Keeps what workers need in a bucket of Cloudflare R2: an `S3StorageAdapter` with the endpoint of an account. */
+export declare class R2StorageAdapter {
+  /**
+   * Makes a storage in `options.bucket` of the account `options.accountId`, with a key of R2's. `endpoint` replaces
+   * `https://${accountId}.r2.cloudflarestorage.com`.
+   */
+  constructor(options: R2StorageAdapterOptions)
+  /**
+   * Stores the files of a folder below the key of the job, which may hold some already; gives its URL. With
+   * `dedupe` what was stored before is replaced. Rejects with `Local directory ${dir} does not exist`, when a
+   * link leads out of the folder or something in it is no file, and with an error that names bucket and key,
+   * with the store's `code` and `status`.
+   */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /**
+   * Brings what `uploadAssetBundle` stored into a folder, which is made. Rejects with
+   * `Remote directory ${url} does not exist or is empty`, or when something is not what was stored; then it
+   * leaves no files that it brought.
+   */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes everything below the key of a job, if there is anything. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /**
+   * Stores the definition of a job as `${jobId}/job.json`, or as `${jobId}.job.json` where the bundle has a file
+   * of that name itself; gives its URL.
+   */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Reads what `uploadJobSpec` stored. */
+  downloadJobSpec(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Removes what `uploadJobSpec` stored, if it is there, with the outputs of chunks and the marks. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the file of a chunk; gives its URL. */
+  uploadChunkOutput(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of a chunk to a path, whose folder is made. */
+  downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+  /**
+   * Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the
+   * definition.
+   */
+  markCancelled(specUrl: string, chunkId: number): Promise<void>
+  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
+}
+
 /** Runs single chunks of jobs in one folder: what a worker does with the part of a job that it was given. */
 export declare class RenderExecutor {
   /** Makes an executor that runs commands in `workspaceDir`. */
@@ -708,6 +918,90 @@ export declare class RenderExecutor {
    */
   executeChunk(jobSpec: JobSpec, chunkId: number): Promise<WorkerResult>
 }
+
+/**
+ * Keeps what workers need in a bucket of S3, or of a service that speaks its language.
+ *
+ * URLs are `s3://${bucket}/${jobId}`. Files are sent and fetched 16 at a time (`concurrency`), in pieces above 16 MiB; every
+ * request is signed with the SHA-256 of what it sends, and objects carry that of their file, by which downloads are checked.
+ * Requests are made up to three times (`maxAttempts`). Links are followed inside of a bundle; empty folders are not kept,
+ * and of permissions only whether a file may be run.
+ */
+export declare class S3StorageAdapter {
+  /**
+   * Makes a storage in `options.bucket`, which must exist. `options` are those of the S3 client of the AWS SDK: `region`,
+   * `endpoint`, `forcePathStyle`, `credentials` and `maxAttempts` count, others are ignored. Region and credentials are
+   * found where the SDK finds them if they are not given.
+   */
+  constructor(options: S3StorageAdapterOptions)
+  /**
+   * Stores the files of a folder below the key of the job, which may hold some already; gives its URL. With
+   * `dedupe` what was stored before is replaced. Rejects with `Local directory ${dir} does not exist`, when a
+   * link leads out of the folder or something in it is no file, and with an error that names bucket and key,
+   * with the store's `code` and `status`.
+   */
+  uploadAssetBundle(jobId: string, localDir: string): Promise<string>
+  /**
+   * Brings what `uploadAssetBundle` stored into a folder, which is made. Rejects with
+   * `Remote directory ${url} does not exist or is empty`, or when something is not what was stored; then it
+   * leaves no files that it brought.
+   */
+  downloadAssetBundle(jobId: string, remoteUrl: string, targetDir: string): Promise<void>
+  /** Removes everything below the key of a job, if there is anything. */
+  deleteAssetBundle(jobId: string, remoteUrl: string): Promise<void>
+  /**
+   * Stores the definition of a job as `${jobId}/job.json`, or as `${jobId}.job.json` where the bundle has a file
+   * of that name itself; gives its URL.
+   */
+  uploadJobSpec(jobId: string, spec: JobSpec): Promise<string>
+  /** Reads what `uploadJobSpec` stored. */
+  downloadJobSpec(jobId: string, remoteUrl: string): Promise<JobSpec>
+  /** Removes what `uploadJobSpec` stored, if it is there, with the outputs of chunks and the marks. */
+  deleteJobSpec(jobId: string, remoteUrl: string): Promise<void>
+  /** Stores the file of a chunk; gives its URL. */
+  uploadChunkOutput(jobId: string, chunkId: number, localFile: string): Promise<string>
+  /** Brings the file of a chunk to a path, whose folder is made. */
+  downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
+  /**
+   * Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the
+   * definition.
+   */
+  markCancelled(specUrl: string, chunkId: number): Promise<void>
+  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
+}
+
+/** Runs single chunks of jobs that are defined elsewhere: what a worker does with the part of a job that it was given. */
+export declare class WorkerRuntime {
+  /**
+   * Makes a runtime that puts assets into `config.workspaceDir` and runs commands there. Throws a `TypeError` without
+   * one.
+   */
+  constructor(config: WorkerRuntimeConfig)
+  /**
+   * Runs the chunk with the given id of the job defined at `jobPath`: an `http(s)` URL, which is fetched, a URL of the
+   * storage (`s3://`, `gcs://`, `local://`), or a file. With `assetsUrl` the assets are brought first. What the
+   * command wrote to the chunk's `outputFile` is stored afterwards, if the storage keeps outputs, and is at `outputUrl`
+   * of the result; its output beside that as `<chunk>.log`.
+   *
+   * A command that ran and failed gives a result. Rejects with `Failed to fetch job spec: ${statusText}`, as Node does
+   * for a file that cannot be read, with `Invalid JobSpec: missing chunks array`, `Chunk with ID ${id} not found in job
+   * spec`, what the storage rejects with, and an `AbortError` when the chunk is marked as cancelled in the storage.
+   */
+  run(jobPath: string, chunkId: number): Promise<WorkerResult>
+}
+
+/**
+ * Makes a handler for AWS Lambda that runs one chunk per event `{ jobPath, chunkIndex }`; see `WorkerRuntime.run`.
+ * Assets are put into a folder of their own for each run, below `config.workspaceDir` (default `/tmp`), which is removed
+ * afterwards.
+ *
+ * Answers 200 when the command ended with 0, else 500, with the JSON text of `{ exitCode, output, stderr, outputUrl? }`;
+ * 400 with `{ message }` for other events, 500 with `{ message }` for whatever else goes wrong. Of output that does not fit
+ * into the 6 MB of an answer the middle is left out. Two seconds before the time of the function is over, by its context,
+ * the command is ended, with a 500 that says so. The handler never rejects.
+ */
+export declare function createAwsHandler(config?: AwsHandlerConfig): (event: any, context?: any) => Promise<{ statusCode: number; body: string }>
 
 /** The version of this package. */
 export declare const INFRASTRUCTURE_VERSION: string

@@ -405,7 +405,10 @@ export interface ArtifactStorage {
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
   /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. */
   markCancelled?(specUrl: string, chunkId: number): Promise<void>
-  /** What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. */
+  /**
+   * What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. `'deleted'` where
+   * there is no such definition any more.
+   */
   cancelMark?(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 

@@ -115,7 +115,7 @@ export function storageContract(make, { modes = true } = {}) {
     }
   })
 
-  it('marks a chunk as cancelled, each time anew, until the definition is deleted', async () => {
+  it('marks a chunk as cancelled, each time anew, and all of them when the definition is deleted', async () => {
     const [storage, dir] = [make(), tempFolder()]
     const file = join(dir, '7.mp4')
     writeFileSync(file, 'video')
@@ -130,7 +130,8 @@ export function storageContract(make, { modes = true } = {}) {
     expect(await storage.cancelMark(definition, 7)).not.toBe(first)
     expect(await storage.cancelMark(definition, 8)).toBeUndefined()
     await storage.deleteJobSpec('job', definition)
-    expect(await storage.cancelMark(definition, 7)).toBeUndefined()
+    expect(await storage.cancelMark(definition, 7)).toBe('deleted')
+    expect(await storage.cancelMark(definition, 8)).toBe('deleted')
     await expect(storage.downloadChunkOutput('job', output, file)).rejects.toThrow()
   })
 

@@ -110,6 +110,15 @@ impl JobSpec {
         Self { assets_url: Some(url), assets_uploaded: true, ..self.clone() }
     }
 
+    /// The id that its owner gave it; empty when there is none.
+    ///
+    /// # Errors
+    /// When the owner's form cannot be written as JSON.
+    pub fn id(&self) -> Result<String> {
+        let fields = Fields::parse(&self.source.json()?).map_err(Error::Syntax)?;
+        Ok(fields.read("id").unwrap_or_default())
+    }
+
     /// The whole job as JSON text.
     ///
     /// # Errors

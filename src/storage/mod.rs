@@ -127,7 +127,7 @@ pub trait ArtifactStorage: fmt::Debug {
     }
 
     /// The mark that [`ArtifactStorage::mark_cancelled`] left last, if there is one: each is different, so that a worker
-    /// sees whether its chunk was cancelled since it began.
+    /// sees whether its chunk was cancelled since it began. A job whose definition is gone is marked as [`DELETED`].
     fn cancel_mark<'a>(
         &'a self,
         spec_url: &'a str,
@@ -142,6 +142,9 @@ pub trait ArtifactStorage: fmt::Debug {
 const SPEC: &str = "job.json";
 /// The folder of chunk outputs and marks in that of a job. It is no part of the bundle.
 const OUTPUTS: &str = ".helios-outputs";
+
+/// The mark of all chunks of a job that is no longer defined.
+pub const DELETED: &str = "deleted";
 
 /// The name under which the output of a chunk is kept: its number, and what kind of file it is.
 fn output_name(chunk: ChunkId, file: &Path) -> String {

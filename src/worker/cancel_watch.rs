@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time;
 
 use super::job_path::JobPath;
-use crate::{model::ChunkId, storage::ArtifactStorage};
+use crate::{
+    model::ChunkId,
+    storage::{ArtifactStorage, DELETED},
+};
 
 /// Pause between two looks at the mark of a chunk.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,6 +42,12 @@ impl<'a> CancelWatch<'a> {
     pub(super) async fn is_cancelled(&self) -> bool {
         let mark = self.storage.cancel_mark(self.url, self.chunk).await;
         mark.is_ok_and(|mark| mark.is_some() && mark != self.noted)
+    }
+
+    /// Whether the job is gone.
+    pub(super) async fn is_deleted(&self) -> bool {
+        let mark = self.storage.cancel_mark(self.url, self.chunk).await;
+        mark.is_ok_and(|mark| mark.as_deref() == Some(DELETED))
     }
 
     /// Waits until the chunk is cancelled.

@@ -98,12 +98,6 @@ fn lists_chunks(json: &str) -> bool {
     fields.text("chunks").is_some_and(|chunks| chunks.starts_with('['))
 }
 
-/// The id that the owner of a job gave it; empty when there is none.
-pub(super) fn own_id(spec: &JobSpec) -> Result<String> {
-    let fields = Fields::parse(&spec.json()?).map_err(crate::Error::Syntax)?;
-    Ok(fields.read("id").unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::JobPath::{self, File, Http, Storage};

@@ -38,6 +38,7 @@ impl ArtifactStorage for FakeStorage {
         _: &'a str,
         _: &'a str,
         _: &'a Exclusions,
+        _: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<String>> {
         unreachable!("workers upload no assets")
     }

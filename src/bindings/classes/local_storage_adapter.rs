@@ -168,7 +168,7 @@ impl LocalStorageAdapter {
         self.storage.mark_cancelled([&spec_url, &chunk_id])
     }
 
-    /// The mark that `markCancelled` left last, if there is one; each is different.
+    /// The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition.
     #[napi(
         enumerable = false,
         ts_args_type = "specUrl: string, chunkId: number",

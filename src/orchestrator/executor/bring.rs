@@ -73,10 +73,12 @@ impl Run<'_> {
             return self.verified(chunk, result, self.adapter.is_local()).await;
         };
         let path = resolve(&self.folder, file);
-        let id = self.options.job_def_url.as_deref().and_then(stored_id);
-        let id = id.unwrap_or_default();
+        let id = match self.options.job_def_url.as_deref().and_then(stored_id) {
+            Some(id) => id.to_owned(),
+            None => self.job.id()?,
+        };
         let local = path.to_string_lossy();
-        let brought = storage.download_chunk_output(id, url, &local);
+        let brought = storage.download_chunk_output(&id, url, &local);
         match task::bounded(brought, &self.work, Duration::ZERO).await {
             None => return Err(CrateError::Aborted),
             Some(Err(error)) if error.is_abort() => return Err(error),

@@ -58,6 +58,15 @@ impl Client {
         }
     }
 
+    /// As [`Client::has`], but who may not look is not told that there is none.
+    pub(super) async fn has_surely(&self, key: &str) -> Result<bool, Error> {
+        match self.store.head(&path(key)?).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(self.failed("read", key)(error)),
+        }
+    }
+
     /// An object, from its beginning.
     pub(super) async fn get(&self, key: &str) -> Result<Option<GetResult>, Error> {
         match self.store.get_opts(&path(key)?, GetOptions::default()).await {

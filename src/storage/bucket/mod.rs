@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{client::Client, keys::Keys};
-use super::{ArtifactStorage, Error, Exclusions, mark_name, output_name};
+use super::{ArtifactStorage, DELETED, Error, Exclusions, mark_name, output_name};
 use crate::{
     Result,
     model::{ChunkId, JobSpec, JsonSpec, decode_utf8, json},
@@ -294,9 +294,16 @@ impl<C: Connect> ArtifactStorage for BucketStorage<C> {
         chunk: ChunkId,
     ) -> LocalBoxFuture<'a, Result<Option<String>>> {
         async move {
+            let spec = self.0.keys.parse(spec_url)?;
             let Some(key) = self.mark(spec_url, chunk)? else { return Ok(None) };
-            let mark = self.run(async move |client| client.read(&key).await).await?;
-            Ok(mark.map(|mark| decode_utf8(mark.to_vec())))
+            self.run(async move |client| {
+                if let Some(mark) = client.read(&key).await? {
+                    return Ok(Some(decode_utf8(mark.to_vec())));
+                }
+                let is_defined = client.has_surely(&spec).await?;
+                Ok((!is_defined).then(|| DELETED.to_owned()))
+            })
+            .await
         }
         .boxed_local()
     }

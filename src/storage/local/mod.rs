@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    ArtifactStorage, Error, Exclusions, OUTPUTS, SPEC, failed, mark_name, output_name,
+    ArtifactStorage, DELETED, Error, Exclusions, OUTPUTS, SPEC, failed, mark_name, output_name,
     partial::Partial, relative, tree::Tree,
 };
 use crate::{
@@ -301,11 +301,15 @@ impl ArtifactStorage for LocalStorageAdapter {
         chunk: ChunkId,
     ) -> LocalBoxFuture<'a, Result<Option<String>>> {
         async move {
-            let Some(outputs) = outputs(&self.locate(spec_url)?) else { return Ok(None) };
+            let spec = self.locate(spec_url)?;
+            let Some(outputs) = outputs(&spec) else { return Ok(None) };
             let path = outputs.join(mark_name(chunk));
             let read = task::blocking(move || match std::fs::read_to_string(&path) {
                 Ok(mark) => Ok(Some(mark)),
-                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) if is_missing(&error) => match spec.try_exists() {
+                    Ok(exists) => Ok((!exists).then(|| DELETED.to_owned())),
+                    Err(error) => Err(failed("stat", &spec)(error)),
+                },
                 Err(error) => Err(failed("open", &path)(error)),
             });
             Ok(read.await?)

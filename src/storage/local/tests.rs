@@ -272,6 +272,7 @@ async fn a_mark_is_new_each_time_and_goes_with_the_definition() {
     storage.mark_cancelled(&url, chunk).await.unwrap();
     assert_ne!(storage.cancel_mark(&url, chunk).await.unwrap(), first);
     storage.delete_job_spec("a", &url).await.unwrap();
+    assert_eq!(storage.cancel_mark(&url, chunk).await.unwrap().as_deref(), Some(DELETED));
     assert_eq!(content(&desk.path("storage")).len(), 0);
 }
 

@@ -14,12 +14,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, RenderExecutor, SpecClient,
-    cancel_watch::CancelWatch,
-    job_path::{JobPath, own_id},
-    outputs::Outputs,
-    render_executor::find,
-    run_folder::RunFolder,
+    Error, RenderExecutor, SpecClient, cancel_watch::CancelWatch, job_path::JobPath,
+    outputs::Outputs, render_executor::find, run_folder::RunFolder,
 };
 use crate::{
     Result,
@@ -170,7 +166,7 @@ impl WorkerRuntime {
         };
         let outcome = async {
             let place = folder.as_ref().map_or(&*self.workspace, RunFolder::path);
-            let (id, target) = (own_id(&spec)?, place.to_string_lossy());
+            let (id, target) = (spec.id()?, place.to_string_lossy());
             ending.step(storage.download_asset_bundle(&id, url, &target)).await?;
             self.render(run, &spec, place, ending, watch).await
         };
@@ -220,6 +216,14 @@ impl WorkerRuntime {
             ending.heed(watch).await?;
             result.output_url = Some(ending.step(outputs.store(&file)).await?);
         }
+        // What came into the storage while the job was deleted would stay there for ever.
+        if let Some(watch) = watch
+            && ending.step(watch.is_deleted().map(Ok)).await?
+        {
+            drop(outputs.storage.delete_job_spec(&outputs.id, &run.job_path).await);
+            ending.cancel.cancel();
+            return Err(crate::Error::Aborted);
+        }
         Ok(result)
     }
 
@@ -231,7 +235,7 @@ impl WorkerRuntime {
         };
         let id = match stored_id(&run.job_path) {
             Some(id) => id.to_owned(),
-            None => own_id(spec)?,
+            None => spec.id()?,
         };
         // There is no place for what belongs to no job.
         Ok((!id.is_empty()).then_some(Outputs { storage, id, chunk: run.chunk_id }))
