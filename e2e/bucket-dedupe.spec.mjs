@@ -12,7 +12,7 @@ const credentials = { accessKeyId: 'AKIATEST', secretAccessKey: 'hush-hush' }
 let s3, proxy, sent
 
 beforeEach(async () => {
-  s3 = await startS3({ buckets: ['bucket'] })
+  s3 = await startS3({ key: credentials.accessKeyId, secret: credentials.secretAccessKey, buckets: ['bucket'] })
   sent = 0
   proxy = await startFlaky(s3.url, ({ method, url, headers }) => {
     if (method === 'PUT' && url.includes('.helios-blobs')) sent += Number(headers['content-length'] ?? 0)

@@ -19,7 +19,7 @@ const credentials = { accessKeyId: KEY.key, secretAccessKey: KEY.secret }
 const MB = 2 ** 20
 let open, bucket
 
-beforeAll(async () => (open = await startS3({ buckets: [] })))
+beforeAll(async () => (open = await startS3({ ...KEY, buckets: [] })))
 afterAll(() => open?.stop())
 let count = 0
 beforeEach(() => {
