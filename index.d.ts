@@ -235,8 +235,19 @@ export interface JobExecutionOptions {
   meta?: Record<string, any>
   /** Whether the chunks are left apart. Default `false`. */
   skipMerge?: boolean
-  /** Where the outputs of workers elsewhere are fetched from. Nothing reads it yet. */
+  /**
+   * Where workers elsewhere find what they need and leave what they have rendered: the files of chunks whose result has an
+   * `outputUrl` are brought from here into `jobDir`, while others render, and looked at. Default: the storage of the
+   * manager. An executor whose adapter is not a `LocalWorkerAdapter`, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
+   * that is given, and the definition there itself, under an id of their own, and removes all of it when the job has ended.
+   */
   storage?: ArtifactStorage
+  /**
+   * Whether `jobDir` is stored, when the definition is. Default `true`. What goes up is all of it but `.env*`,
+   * `node_modules`, `.git`, the files of chunks, `outputFile` and what a `.heliosignore` in it names, in the format of
+   * `.gitignore`. A storage of your own is given the folder and decides itself.
+   */
+  uploadAssets?: boolean
   /**
    * How long work may take to end by itself once it was told to, in milliseconds, before it is killed. Default 5000. An
    * abort, a timeout and a failure settle when all that came of a command is gone, wherever it went.
@@ -394,7 +405,10 @@ export interface ArtifactStorage {
   downloadChunkOutput?(jobId: string, remoteUrl: string, localFile: string): Promise<void>
   /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. */
   markCancelled?(specUrl: string, chunkId: number): Promise<void>
-  /** What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. */
+  /**
+   * What `markCancelled` left last, if anything: each time something else, so that a worker sees what is new. `'deleted'` where
+   * there is no such definition any more.
+   */
   cancelMark?(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
@@ -467,12 +481,134 @@ export interface GcsStorageAdapterOptions extends BucketStorageOptions {
   /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
   useAuthWithCustomEndpoint?: boolean
   [option: string]: any
+/** Settings of a `WorkerRuntime`. */
+export interface WorkerRuntimeConfig {
+  /** The folder that assets are put into and commands run in. */
+  workspaceDir: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createAwsHandler`. */
+export interface AwsHandlerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+}
+
+/** Settings of `createCloudRunServer`. */
+export interface CloudRunServerConfig {
+  /** The folder that has a folder for each run with assets; commands of others run in it. Default `/tmp`. */
+  workspaceDir?: string
+  /** Where to listen; 0 is any free port. Default: what the variable `PORT` says, else 8080. */
+  port?: number
+  /** Where assets, definitions and outputs are. Default: nowhere; a job that needs assets fails. */
+  storage?: ArtifactStorage
+  /**
+   * What the paths of jobs must be, or be below: URLs (`https://host/jobs`, `s3://bucket/jobs/`) or folders. Others get a
+   * 403, and redirects are not followed. Default: all are let in, so whoever reaches the server has it run any command.
+   */
+  allowedJobPaths?: string[]
+  /** How many chunks run at once; others get a 429 with `Retry-After`. Default: as many as come. */
+  maxConcurrentChunks?: number
+}
+
+/**
+ * Makes an HTTP server for Cloud Run, or any other place, that runs one chunk per `POST` of `{ jobPath, chunkIndex }`; see
+ * `WorkerRuntime.run`. `listen` starts it and gives the server, whose `error` event has what goes wrong with that.
+ *
+ * Answers 200 when the command ended with 0, else 500, with `{ exitCode, stdout, stderr, outputUrl? }`; 400, 403, 405, 413
+ * (1 MiB), 429 and 500 have a `{ message }`. Of output that does not fit into the 32 MiB of an answer the middle is left
+ * out. `GET /healthz` is 200. A connection that is closed ends its chunk. While the server listens, SIGTERM ends all chunks,
+ * with a 503, and closes it; the process then ends when nothing else keeps it alive. Throws a `TypeError` for wrong settings.
+ */
+export declare function createCloudRunServer(config?: CloudRunServerConfig): {
+  server: import('node:http').Server
+  listen: (callback?: () => void) => import('node:http').Server
 }
 
 /** What `syncWorkspaceDependencies` works on. */
 export interface SyncOptions {
   /** The folder that has `packages` in it. */
   rootDir: string
+}
+
+/** Which Lambda function renders the chunks. */
+export interface AwsLambdaAdapterConfig {
+  /** Its region. Default: that of `AWS_REGION` or of the profile; without any every chunk fails. */
+  region?: string
+  /** Its name, partial ARN or ARN, also with a version or alias. */
+  functionName: string
+  /** Where the definition of the job is, for jobs whose `meta.jobDefUrl` does not say it. */
+  jobDefUrl?: string
+  /** Where requests go, such as `http://127.0.0.1:4002`. Default: `AWS_ENDPOINT_URL_LAMBDA`, `AWS_ENDPOINT_URL`, Lambda. */
+  endpoint?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Cloud Run service renders the chunks. */
+export interface CloudRunAdapterConfig {
+  /** Its URL, which is also the audience of the ID tokens. */
+  serviceUrl: string
+  /** Where the definition of the job is; goes before `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Whether requests carry an ID token. Default `true`; `false` for services that all may call, and local ones. */
+  auth?: boolean
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/**
+ * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
+ *
+ * Credentials, and the region where `config.region` is not set, are those of AWS's default chain: environment, profiles,
+ * SSO, containers, instances. The endpoint may also be given by `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`.
+ */
+export declare class AwsLambdaAdapter {
+  /**
+   * Makes an adapter for `config.functionName`. Nothing is sent, and no credentials are looked for, before the first
+   * chunk.
+   */
+  constructor(config: AwsLambdaAdapterConfig)
+  /**
+   * Invokes the function with `{ jobPath, chunkIndex }` (`job.meta.jobDefUrl` or `config.jobDefUrl`, `job.meta.chunkId`)
+   * and waits for its answer, at most `job.timeout` milliseconds. Default: no limit of its own; Lambda's is 15 minutes.
+   *
+   * Rejects with `AwsLambdaAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the field, and
+   * with what a callback throws. Every other failure is a result with exit code 1 and the reason in `stderr`, and with
+   * `retry` where the chunk itself has not failed; so are an abort (`Job was aborted`) and a timeout
+   * (`Worker job timed out after ${ms}ms`). Both end the request at once, not the function: it hears of it by
+   * `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
+ * Renders each chunk by a request to a Cloud Run service, such as one with `createCloudRunServer` in it.
+ *
+ * Each request carries an ID token for `config.serviceUrl`, from Google's application default credentials:
+ * `GOOGLE_APPLICATION_CREDENTIALS` (a service account's key, impersonation), the user's own
+ * `gcloud auth application-default login`, or the metadata server. It is kept until shortly before it expires.
+ */
+export declare class CloudRunAdapter {
+  /**
+   * Makes an adapter for `config.serviceUrl`. Nothing is sent, and no credentials are looked for, before the first
+   * chunk.
+   */
+  constructor(config: CloudRunAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`config.jobDefUrl` or `job.meta.jobDefUrl`, `job.meta.chunkId`) and waits for the
+   * answer, at most `job.timeout` milliseconds, and never longer than 60 minutes.
+   *
+   * Rejects with `CloudRunAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the field, and
+   * with what a callback throws. Every other failure is a result with exit code 1 and the reason in `stderr`, mostly
+   * behind `Cloud Run execution failed: `, and with `retry` where the chunk itself has not failed; so are an abort and
+   * a timeout. Both end the request at once, and the worker hears of it by `config.storage`. `onStdout` and `onStderr`
+   * are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
 }
 
 /**
@@ -573,7 +709,7 @@ export declare class GcsStorageAdapter {
    * definition.
    */
   markCancelled(specUrl: string, chunkId: number): Promise<void>
-  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
@@ -640,8 +776,8 @@ export declare class JobManager {
    * Goes on with a job that is paused, failed or cancelled; does nothing for any other. Chunks that are done are not
    * rendered again, unless their file has vanished or changed since; where none is left, it goes on with the merge. The
    * options are those of `submitJob`, each replaced where `options` has another. In another process those count that a
-   * `FileJobRepository` has kept: all but callbacks, `signal`, `storage`, functions, `stitcher` and `mergeAdapter`. Rejects
-   * with a `TypeError` when the job had one of the last two and `options` has none.
+   * `FileJobRepository` has kept: all but callbacks, `signal`, functions, `stitcher`, `mergeAdapter` and `storage`. Rejects
+   * with a `TypeError` when the job had one of the last three and `options` has none.
    */
   resumeJob(id: string, options?: JobExecutionOptions): Promise<void>
   /**
@@ -705,7 +841,7 @@ export declare class LocalStorageAdapter {
   downloadChunkOutput(jobId: string, remoteUrl: string, localFile: string): Promise<void>
   /** Tells the workers that render a chunk of the job defined at `specUrl` to stop. The mark goes with the definition. */
   markCancelled(specUrl: string, chunkId: number): Promise<void>
-  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
@@ -768,7 +904,7 @@ export declare class R2StorageAdapter {
    * definition.
    */
   markCancelled(specUrl: string, chunkId: number): Promise<void>
-  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
 
@@ -831,9 +967,41 @@ export declare class S3StorageAdapter {
    * definition.
    */
   markCancelled(specUrl: string, chunkId: number): Promise<void>
-  /** The mark that `markCancelled` left last, if there is one; each is different. */
+  /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
 }
+
+/** Runs single chunks of jobs that are defined elsewhere: what a worker does with the part of a job that it was given. */
+export declare class WorkerRuntime {
+  /**
+   * Makes a runtime that puts assets into `config.workspaceDir` and runs commands there. Throws a `TypeError` without
+   * one.
+   */
+  constructor(config: WorkerRuntimeConfig)
+  /**
+   * Runs the chunk with the given id of the job defined at `jobPath`: an `http(s)` URL, which is fetched, a URL of the
+   * storage (`s3://`, `gcs://`, `local://`), or a file. With `assetsUrl` the assets are brought first. What the
+   * command wrote to the chunk's `outputFile` is stored afterwards, if the storage keeps outputs, and is at `outputUrl`
+   * of the result; its output beside that as `<chunk>.log`.
+   *
+   * A command that ran and failed gives a result. Rejects with `Failed to fetch job spec: ${statusText}`, as Node does
+   * for a file that cannot be read, with `Invalid JobSpec: missing chunks array`, `Chunk with ID ${id} not found in job
+   * spec`, what the storage rejects with, and an `AbortError` when the chunk is marked as cancelled in the storage.
+   */
+  run(jobPath: string, chunkId: number): Promise<WorkerResult>
+}
+
+/**
+ * Makes a handler for AWS Lambda that runs one chunk per event `{ jobPath, chunkIndex }`; see `WorkerRuntime.run`.
+ * Assets are put into a folder of their own for each run, below `config.workspaceDir` (default `/tmp`), which is removed
+ * afterwards.
+ *
+ * Answers 200 when the command ended with 0, else 500, with the JSON text of `{ exitCode, output, stderr, outputUrl? }`;
+ * 400 with `{ message }` for other events, 500 with `{ message }` for whatever else goes wrong. Of output that does not fit
+ * into the 6 MB of an answer the middle is left out. Two seconds before the time of the function is over, by its context,
+ * the command is ended, with a 500 that says so. The handler never rejects.
+ */
+export declare function createAwsHandler(config?: AwsHandlerConfig): (event: any, context?: any) => Promise<{ statusCode: number; body: string }>
 
 /** The version of this package. */
 export declare const INFRASTRUCTURE_VERSION: string
