@@ -60,6 +60,7 @@ describe.each(ROADS)('$name', (road) => {
     await manager?.close()
     await started?.stop()
     removeFolder(folder)
+    vi.unstubAllEnvs()
   })
 
   it('renders a video that is proven, frame for frame that of a local render', { timeout: 120_000 }, async () => {

@@ -5,6 +5,7 @@ import http from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { vi } from 'vitest'
 import { AwsLambdaAdapter, CloudRunAdapter } from '../index.js'
 import { startFaultProxy } from './services/fault-proxy.mjs'
 import { start as startGcs } from './services/gcs.mjs'
@@ -60,6 +61,8 @@ async function startLambdaWorkers(storage, workspaceDir, own, seed) {
 export const handler = lambdaHandler(${JSON.stringify(storage)}, ${JSON.stringify(workspaceDir)})`
   const lambda = await own.add(startLambda({ render: source }, { timeout: 60 }))
   const front = seed === undefined ? undefined : await own.add(startFaultProxy(lambda.endpoint, seed))
+  vi.stubEnv('AWS_ACCESS_KEY_ID', KEY.key)
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', KEY.secret)
   const config = {
     region: 'us-east-1',
     endpoint: front?.url ?? lambda.endpoint,
@@ -99,7 +102,7 @@ async function startCloudRunWorkers(storage, workspaceDir, own, seed) {
   const guarded = await own.add(startGuarded(identities, forward, () => audience))
   const front = seed === undefined ? guarded : await own.add(startFaultProxy(guarded.url, seed))
   audience = front.url
-  process.env.GCE_METADATA_HOST = identities.metadataHost
+  vi.stubEnv('GCE_METADATA_HOST', identities.metadataHost)
   return { adapter: (more) => new CloudRunAdapter({ serviceUrl: front.url, ...more }), faults: front.faults, guarded }
 }
 
