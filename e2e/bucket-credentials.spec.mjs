@@ -1,7 +1,8 @@
 // Where the credentials of the storages in buckets come from, and how often.
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GcsStorageAdapter, S3StorageAdapter } from '../index.js'
 import { tempFolder } from '../__test__/support/files.mjs'
@@ -25,13 +26,14 @@ afterAll(() => Promise.all([s3?.stop(), gcs?.stop(), google?.stop()]))
 const made = (more) => new S3StorageAdapter({ bucket: 'bucket', region: 'us-east-1', endpoint: s3.url, ...more })
 
 /** Runs a script in a process with an environment of its own; gives what it prints. */
-function elsewhere(env, script) {
+async function elsewhere(env, script) {
   const [module, home] = [new URL('../index.js', import.meta.url).href, tempFolder()]
   const code = `const { GcsStorageAdapter, S3StorageAdapter } = await import(${JSON.stringify(module)})
     const job = (storage) => storage.uploadJobSpec('job', { id: 'x' }).then(console.log, (error) => console.log(error.message))
     ${script}`
   const own = { PATH: process.env.PATH, HOME: home, AWS_EC2_METADATA_DISABLED: 'true', ...env }
-  return execFileSync(process.execPath, ['--input-type=module', '-e', code], { env: own, encoding: 'utf8' }).trim()
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { env: own })
+  return stdout.trim()
 }
 
 describe('of Amazon', () => {
@@ -72,41 +74,45 @@ describe('of Amazon', () => {
     ],
   ])('are told to be missing when the function %s', async (_, give, text) => {
     const error = await rejection(() => made({ credentials: give }).uploadJobSpec('job', spec(1)))
-    expect(error.message).toContain(`cannot write s3://bucket/job/job.json: no credentials: ${text}`)
+    expect(error.message).toContain(`cannot read s3://bucket/job.job.json: no credentials: ${text}`)
   })
 
-  it('come from the environment, with region and endpoint', () => {
+  it('come from the environment, with region and endpoint', async () => {
     const env = {
       AWS_ACCESS_KEY_ID: KEY.key,
       AWS_SECRET_ACCESS_KEY: KEY.secret,
       AWS_REGION: 'us-east-1',
       AWS_ENDPOINT_URL_S3: s3.url,
     }
-    expect(elsewhere(env, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe('s3://bucket/job/job.json')
+    expect(await elsewhere(env, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe(
+      's3://bucket/job/job.json',
+    )
   })
 
-  it('come from process.env as it is when they are needed', () => {
+  it('come from process.env as it is when they are needed', async () => {
     const script = `Object.assign(process.env, ${JSON.stringify({ AWS_ACCESS_KEY_ID: KEY.key, AWS_SECRET_ACCESS_KEY: KEY.secret })})
       await job(new S3StorageAdapter({ bucket: 'bucket', region: 'us-east-1', endpoint: ${JSON.stringify(s3.url)} }))`
-    expect(elsewhere({}, script)).toBe('s3://bucket/job/job.json')
+    expect(await elsewhere({}, script)).toBe('s3://bucket/job/job.json')
   })
 
-  it('come from a profile', () => {
+  it('come from a profile', async () => {
     const folder = tempFolder()
     mkdirSync(join(folder, '.aws'))
     const file = join(folder, '.aws', 'credentials')
     writeFileSync(file, `[team]\naws_access_key_id=${KEY.key}\naws_secret_access_key=${KEY.secret}\nregion=us-east-1\n`)
     const env = { AWS_SHARED_CREDENTIALS_FILE: file, AWS_PROFILE: 'team', AWS_ENDPOINT_URL: s3.url }
-    expect(elsewhere(env, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe('s3://bucket/job/job.json')
+    expect(await elsewhere(env, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe(
+      's3://bucket/job/job.json',
+    )
   })
 
-  it('are told to be missing when nobody has any', () => {
-    const said = elsewhere({ AWS_REGION: 'us-east-1' }, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)
-    expect(said).toMatch(/^cannot write s3:\/\/bucket\/job\/job\.json: no credentials: [^\n]+$/)
+  it('are told to be missing when nobody has any', async () => {
+    const said = await elsewhere({ AWS_REGION: 'us-east-1' }, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)
+    expect(said).toMatch(/^cannot read s3:\/\/bucket\/job\.job\.json: no credentials: [^\n]+$/)
   })
 
-  it('need a region', () => {
-    expect(elsewhere({}, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe(
+  it('need a region', async () => {
+    expect(await elsewhere({}, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe(
       'cannot open s3://bucket: Region is missing',
     )
   })
@@ -128,14 +134,14 @@ describe('of Google', () => {
     expect(await storage.uploadJobSpec('job', spec(1))).toBe('gcs://bucket/job/job.json')
   })
 
-  it('are those of GOOGLE_APPLICATION_CREDENTIALS, where an http endpoint may have them', () => {
+  it('are those of GOOGLE_APPLICATION_CREDENTIALS, where an http endpoint may have them', async () => {
     const file = join(tempFolder(), 'key.json')
     writeFileSync(file, JSON.stringify(google.credentials))
     const env = { GOOGLE_APPLICATION_CREDENTIALS: file, STORAGE_EMULATOR_HOST: gcs.url }
     const script = (more) =>
       `await job(new GcsStorageAdapter({ bucket: 'bucket', useAuthWithCustomEndpoint: ${more} }))`
-    expect(elsewhere(env, script(true))).toBe('gcs://bucket/job/job.json')
-    expect(elsewhere(env, script(false))).toContain('AuthenticationRequired (401)')
+    expect(await elsewhere(env, script(true))).toBe('gcs://bucket/job/job.json')
+    expect(await elsewhere(env, script(false))).toContain('AuthenticationRequired (401)')
   })
 
   it('are told to be wrong', async () => {
