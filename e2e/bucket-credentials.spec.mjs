@@ -141,7 +141,7 @@ describe('of Google', () => {
     const script = (more) =>
       `await job(new GcsStorageAdapter({ bucket: 'bucket', useAuthWithCustomEndpoint: ${more} }))`
     expect(await elsewhere(env, script(true))).toBe('gcs://bucket/job/job.json')
-    expect(await elsewhere(env, script(false))).toContain('AuthenticationRequired (401)')
+    expect(await elsewhere(env, script(false))).toContain('status 401: Unauthorized')
   })
 
   it('are told to be wrong', async () => {
