@@ -481,6 +481,8 @@ export interface GcsStorageAdapterOptions extends BucketStorageOptions {
   /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
   useAuthWithCustomEndpoint?: boolean
   [option: string]: any
+}
+
 /** Settings of a `WorkerRuntime`. */
 export interface WorkerRuntimeConfig {
   /** The folder that assets are put into and commands run in. */
@@ -865,7 +867,7 @@ export declare class LocalWorkerAdapter {
 }
 
 /** Keeps what workers need in a bucket of Cloudflare R2: an `S3StorageAdapter` with the endpoint of an account. */
-export declare class R2StorageAdapter {
+export declare class R2StorageAdapter extends S3StorageAdapter {
   /**
    * Makes a storage in `options.bucket` of the account `options.accountId`, with a key of R2's. `endpoint` replaces
    * `https://${accountId}.r2.cloudflarestorage.com`.

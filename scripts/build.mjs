@@ -49,7 +49,7 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   if (error) throw error
   if (status !== 0) throw new Error(`The addon could not be built.${linkerHint(env)}`)
 
-  withoutLoaderMarker(declarations)
+  mendDeclarations(declarations)
   const file = newestAddon()
   const { size, mtimeMs } = statSync(join(root, file))
   // Cargo.lock is taken as it is now: a first build writes it.
@@ -62,11 +62,13 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   return true
 }
 
-/** Takes out what the generated loader exports and the package does not. */
-function withoutLoaderMarker(declarations) {
+/** Takes out what the generated loader exports and the package does not; says which class extends another. */
+function mendDeclarations(declarations) {
   const path = join(root, declarations)
   const text = readFileSync(path, 'utf8')
-  writeFileSync(path, text.replace(/\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport declare const __napiBindingTarget: .*\n/, ''))
+    .replace(/\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport declare const __napiBindingTarget: .*\n/, '')
+    .replace('declare class R2StorageAdapter {', 'declare class R2StorageAdapter extends S3StorageAdapter {')
+  writeFileSync(path, text)
 }
 
 /** The environment in which cargo is found: rustup puts it where only a new login shell looks. */

@@ -481,6 +481,8 @@ export interface GcsStorageAdapterOptions extends BucketStorageOptions {
   /** Whether an `http:` endpoint is sent a token where no key is given. Default false. */
   useAuthWithCustomEndpoint?: boolean
   [option: string]: any
+}
+
 /** Settings of a `WorkerRuntime`. */
 export interface WorkerRuntimeConfig {
   /** The folder that assets are put into and commands run in. */
