@@ -3,12 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { GcsStorageAdapter, R2StorageAdapter, S3StorageAdapter } from '../index.js'
 import { tempFolder } from '../__test__/support/files.mjs'
 import { spec } from '../__test__/support/jobs.mjs'
 import { bundle, content, storageContract } from '../__test__/support/storage-contract.mjs'
 import { rejection } from '../__test__/support/wait.mjs'
+import { start as startFlaky } from './services/flaky.mjs'
 import { start as startGcs } from './services/gcs.mjs'
 import { serviceAccount } from './services/google-token.mjs'
 import { start as startS3 } from './services/s3.mjs'
@@ -130,11 +131,20 @@ describe.each(Object.entries(made))('%s', (className, make) => {
   })
 
   it('says that a bucket is missing', async () => {
-    const storage = make({ bucket: 'nowhere' })
+    // The server makes a bucket that something is stored in; the services of clouds answer so.
+    const missing = ({ method }) => (method === 'PUT' ? { status: 404, code: 'NoSuchBucket' } : undefined)
+    const proxy = await startFlaky((className === 'GcsStorageAdapter' ? gcs : s3).url, missing)
+    onTestFinished(proxy.stop)
+    const storage = make({ bucket: 'nowhere', endpoint: proxy.url, apiEndpoint: proxy.url })
     const error = await rejection(() => storage.uploadAssetBundle('job', bundle()))
     expect(error).toMatchObject({ code: 'NoSuchBucket', status: 404 })
     expect(error.message).toMatch(/^cannot write \w+:\/\/nowhere\/job\/.+: NoSuchBucket \(404\)/)
     expect(error.message).not.toContain('\n')
+    const scheme = className === 'GcsStorageAdapter' ? 'gcs' : 's3'
+    const listed = await rejection(() =>
+      make({ bucket: 'nowhere' }).downloadAssetBundle('job', `${scheme}://nowhere/job`, tempFolder()),
+    )
+    expect(listed.message).toMatch(/NoSuchBucket|does not exist/)
   })
 })
 

@@ -2,8 +2,8 @@
 import { Agent, createServer, request } from 'node:http'
 
 /**
- * Passes requests on to `target`. `spoil(request, number)` may give `'reset'` (the connection breaks), a status (the
- * answer), `'cut'` (the answer breaks off in the middle), `'change'` (one byte of it is another), `'hold'` (there is no
+ * Passes requests on to `target`. `spoil(request, number)` may give `'reset'` (the connection breaks), a status, or
+ * `{ status, code }` (the answer), `'cut'` (the answer breaks off in the middle), `'change'` (one byte of it is another), `'hold'` (there is no
  * answer), or nothing. `seen` are the requests: `GET /bucket/key`.
  */
 export async function start(target, spoil = () => undefined) {
@@ -16,12 +16,11 @@ export async function start(target, spoil = () => undefined) {
     const fault = proxy.spoil(incoming, proxy.seen.length)
     if (fault === 'reset') return void incoming.socket.resetAndDestroy()
     if (fault === 'hold') return void incoming.resume()
-    if (typeof fault === 'number') {
+    if (typeof fault === 'number' || fault?.status) {
+      const { status, code } = fault.status ? fault : { status: fault, code: 'SlowDown' }
       incoming.resume()
-      outgoing.writeHead(fault, { 'content-type': 'application/xml' })
-      return void outgoing.end(
-        '<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
-      )
+      outgoing.writeHead(status, { 'content-type': 'application/xml' })
+      return void outgoing.end(`<Error><Code>${code}</Code><Message>What the service says.</Message></Error>`)
     }
     // The signature covers the host that the client saw.
     const onward = request({ host, port, method, path, headers, agent }, (answer) => {
