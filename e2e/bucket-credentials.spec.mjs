@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GcsStorageAdapter, S3StorageAdapter } from '../index.js'
+import { need } from '../__test__/support/abilities.mjs'
 import { tempFolder } from '../__test__/support/files.mjs'
 import { spec } from '../__test__/support/jobs.mjs'
 import { bundle } from '../__test__/support/storage-contract.mjs'
@@ -25,14 +26,15 @@ afterAll(() => Promise.all([s3?.stop(), gcs?.stop(), google?.stop()]))
 
 const made = (more) => new S3StorageAdapter({ bucket: 'bucket', region: 'us-east-1', endpoint: s3.url, ...more })
 
-/** Runs a script in a process with an environment of its own; gives what it prints. */
-async function elsewhere(env, script) {
+/** Runs a script in a process with an environment of its own, by way of a program if one is given; gives what it prints. */
+async function elsewhere(env, script, by = []) {
   const [module, home] = [new URL('../index.js', import.meta.url).href, tempFolder()]
   const code = `const { GcsStorageAdapter, S3StorageAdapter } = await import(${JSON.stringify(module)})
     const job = (storage) => storage.uploadJobSpec('job', { id: 'x' }).then(console.log, (error) => console.log(error.message))
     ${script}`
   const own = { PATH: process.env.PATH, HOME: home, AWS_EC2_METADATA_DISABLED: 'true', ...env }
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { env: own })
+  const [program, ...args] = [...by, process.execPath, '--input-type=module', '-e', code]
+  const { stdout } = await promisify(execFile)(program, args, { env: own })
   return stdout.trim()
 }
 
@@ -103,6 +105,14 @@ describe('of Amazon', () => {
     const env = { AWS_SHARED_CREDENTIALS_FILE: file, AWS_PROFILE: 'team', AWS_ENDPOINT_URL: s3.url }
     expect(await elsewhere(env, `await job(new S3StorageAdapter({ bucket: 'bucket' }))`)).toBe(
       's3://bucket/job/job.json',
+    )
+  })
+
+  it.each(['+2h', '-2h'])('are refused when the clock is wrong (%s), and it is said why', async (offset, context) => {
+    need(context, 'clock')
+    const script = `await job(new S3StorageAdapter(${JSON.stringify({ bucket: 'bucket', region: 'us-east-1', endpoint: s3.url, credentials })}))`
+    expect(await elsewhere({}, script, ['faketime', '-f', offset])).toBe(
+      'cannot write s3://bucket/job/job.json: RequestTimeTooSkewed (403): request time is too far from server time',
     )
   })
 

@@ -33,6 +33,7 @@ export const abilities = {
     if (process.platform !== 'linux') return 'faults are brought in through LD_PRELOAD, on Linux'
     return runs('cc', ['--version']) ? undefined : 'there is no C compiler `cc`'
   }),
+  clock: once(() => (runs('faketime', ['--version']) ? undefined : 'there is no faketime, which sets clocks')),
   memory: () => (freemem() > 3e9 ? undefined : 'less than 3 GB of memory are free'),
   ffmpeg: once(() => (ffmpegPath() ? undefined : 'no ffmpeg on PATH and @ffmpeg-installer/ffmpeg is not installed')),
 }

@@ -75,6 +75,14 @@ export function storageContract(make, { modes = true } = {}) {
     await expect(storage.downloadJobSpec('job', url)).rejects.toThrow()
   })
 
+  it('gives back a bundle without the definition of its job', async () => {
+    const [storage, dir, target] = [make(), bundle(), tempFolder()]
+    const url = await storage.uploadAssetBundle('job', dir)
+    await storage.uploadJobSpec('job', spec(1))
+    await storage.downloadAssetBundle('job', url, target)
+    expect(content(target, modes)).toEqual(content(dir, modes))
+  })
+
   it('leaves a job.json of the user’s own as it is', async () => {
     const [storage, dir, target] = [make(), tempFolder(), tempFolder()]
     writeFileSync(join(dir, 'job.json'), 'mine')

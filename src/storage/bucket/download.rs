@@ -17,7 +17,7 @@ use super::{
     super::{Error, OUTPUTS, failed, partial::Partial, relative},
     client::Client,
     dedupe,
-    keys::MANIFEST,
+    keys::{self, BLOBS, MANIFEST},
     parallel,
     source::{Hash, Properties, make_executable},
 };
@@ -50,7 +50,13 @@ pub(super) async fn bundle(
     let wanted = if objects.iter().any(is_manifest) {
         dedupe::wanted(client, job, target).await?
     } else {
-        let wanted = plain(job, &objects, target)?;
+        let mut wanted = plain(job, &objects, target)?;
+        let definition = keys::spec(job);
+        if wanted.iter().any(|wanted| wanted.key == definition)
+            && !client.has(&keys::spec_beside(job)).await?
+        {
+            wanted.retain(|wanted| wanted.key != definition);
+        }
         if wanted.is_empty() {
             return Err(Error::NothingStored(url.to_owned()));
         }
@@ -83,11 +89,12 @@ fn name_in<'a>(job: &str, object: &'a ObjectMeta) -> Option<&'a str> {
 /// The files of a bundle that is kept as it is.
 fn plain(job: &str, objects: &[ObjectMeta], target: &Path) -> Result<Vec<Wanted>, Error> {
     let mut wanted = Vec::with_capacity(objects.len());
-    let outputs = format!("{OUTPUTS}/");
+    let own = [OUTPUTS, BLOBS].map(|folder| format!("{folder}/"));
     for (index, object) in objects.iter().enumerate() {
         // The console of AWS makes an empty object with the name of a folder.
         let Some(name) = name_in(job, object) else { continue };
-        if name.starts_with(&outputs) || is_folder(object, objects.get(index + 1)) {
+        if own.iter().any(|own| name.starts_with(own)) || is_folder(object, objects.get(index + 1))
+        {
             continue;
         }
         let key = object.location.to_string();

@@ -38,6 +38,7 @@ fn shape(action: &'static str, url: String, error: &object_store::Error) -> Stor
             return shaped;
         }
         if let Some(body) = text.strip_prefix(BODY) {
+            shaped.reason.clear();
             read_body(&mut shaped, body);
             return shaped;
         }
