@@ -8,9 +8,15 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use memmap2::MmapMut;
 use object_store::{Attribute, Attributes};
 
 use super::super::{Error, failed};
+
+/// Larger pieces have pages of their own. What malloc gets back of such sizes it keeps, in each thread's arena: 85 MB instead
+/// of 40 after a file of 1 GB (glibc 2.36).
+const OWN_PAGES: usize = 1024 * 1024;
 
 /// A file that is read while it is stored.
 #[derive(Debug)]
@@ -30,15 +36,36 @@ impl Source {
     }
 
     /// The next `length` bytes, fewer only at the end.
-    pub(super) fn read(&self, length: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        let read = (&self.file).take(length).read_to_end(&mut bytes);
-        read.map_err(failed("read", &self.path))?;
-        Ok(bytes)
+    pub(super) fn read(&self, length: u64) -> Result<Bytes, Error> {
+        let length = usize::try_from(length).unwrap_or_default();
+        let read =
+            if length > OWN_PAGES { self.read_pages(length) } else { self.read_heap(length) };
+        read.map_err(failed("read", &self.path))
+    }
+
+    fn read_heap(&self, length: usize) -> io::Result<Bytes> {
+        let mut bytes = Vec::with_capacity(length);
+        (&self.file).take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    /// Into pages that the system gets back as soon as they are sent.
+    fn read_pages(&self, length: usize) -> io::Result<Bytes> {
+        let mut pages = MmapMut::map_anon(length)?;
+        let mut read = 0;
+        while read < length {
+            match (&self.file).read(&mut pages[read..]) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Bytes::from_owner(pages).slice(..read))
     }
 
     /// All of it; it must be small.
-    pub(super) fn read_all(&self) -> Result<Vec<u8>, Error> {
+    pub(super) fn read_all(&self) -> Result<Bytes, Error> {
         let bytes = self.read(self.size)?;
         self.is_unchanged(bytes.len() as u64)?;
         Ok(bytes)
@@ -130,7 +157,7 @@ impl Hash {
 pub(super) struct Hashed {
     pub(super) source: Arc<Source>,
     /// The content, if it is small.
-    pub(super) bytes: Option<Vec<u8>>,
+    pub(super) bytes: Option<Bytes>,
     pub(super) properties: Properties,
 }
 

@@ -168,6 +168,7 @@ async fn pieces(
     while read < source.size {
         let room = client.room(length).await;
         let from = Arc::clone(source);
+        let length = length.min(source.size - read);
         let bytes = task::blocking(move || from.read(length)).await?;
         if bytes.is_empty() {
             break;
