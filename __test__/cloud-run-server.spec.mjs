@@ -212,6 +212,21 @@ describe('allowedJobPaths', () => {
     }
   })
 
+  it('has a file read where it was looked for, not beside the target of a link', async () => {
+    const dir = tempFolder()
+    mkdirSync(join(dir, 'jobs'))
+    mkdirSync(join(dir, 'secret', 'target'), { recursive: true })
+    symlinkSync(join(dir, 'secret', 'target'), join(dir, 'jobs', 'link'))
+    writeFileSync(join(dir, 'secret', 'job.json'), JSON.stringify(jobOf('echo secret')))
+    const { url } = await startServer({ allowedJobPaths: [join(dir, 'jobs')] })
+    const asked = `${dir}/jobs/link/../job.json`
+    const read = join(dir, 'jobs', 'job.json')
+    const message = `ENOENT: no such file or directory, open '${read}'`
+    expect(answer(await postJob(url, asked))).toEqual([500, { message }])
+    writeFileSync(read, JSON.stringify(jobOf('echo open')))
+    expect((await postJob(url, asked)).body.stdout).toBe('open\n')
+  })
+
   it('lets in nothing when it is empty', async () => {
     const { url } = await startServer({ allowedJobPaths: [] })
     expect(answer(await postJob(url, jobFile('true')))).toEqual([403, { message: 'Job path is not allowed' }])

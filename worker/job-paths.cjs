@@ -16,12 +16,18 @@ const leadsElsewhere = (url) =>
 const isBelow = (path, prefix, separator) =>
   path === prefix || path.startsWith(prefix.endsWith(separator) ? prefix : prefix + separator)
 
-/** A function that says whether a job path is below one of `prefixes`; without a list, all are. */
+/**
+ * A function that gives a job path as it may be read, if it is below one of `prefixes`; without a list, all are. A file is
+ * read where it was looked for: to the system `link/..` is the folder that is above the link's target.
+ */
 function jobPathFilter(prefixes) {
-  if (prefixes === undefined || prefixes === null) return () => true
+  if (prefixes === undefined || prefixes === null) return (path) => path
   if (!Array.isArray(prefixes)) throw new TypeError('config.allowedJobPaths must be an array')
   const filters = prefixes.map(filterOf)
-  return (path) => filters.some((lets) => lets(path))
+  return (given) => {
+    const path = isUrl(given) ? given : resolve(given)
+    return filters.some((lets) => lets(path)) ? path : undefined
+  }
 }
 
 function filterOf(prefix, index) {
@@ -29,7 +35,7 @@ function filterOf(prefix, index) {
   if (typeof prefix !== 'string' || prefix === '') throw new TypeError(`${name} must be a URL or a path`)
   if (!isUrl(prefix)) {
     const folder = resolve(prefix)
-    return (path) => !isUrl(path) && isBelow(resolve(path), folder, sep)
+    return (path) => !isUrl(path) && isBelow(path, folder, sep)
   }
   if (leadsElsewhere(prefix) || /[?#]/.test(prefix)) {
     throw new TypeError(`${name} must be a URL without '..', encoded separators, query and fragment`)

@@ -31,14 +31,14 @@ function readSettings(config) {
   return {
     port,
     maxRunning: maxConcurrentChunks ?? Infinity,
-    isAllowed: jobPathFilter(allowedJobPaths),
+    allowedPath: jobPathFilter(allowedJobPaths),
     // A redirect could lead to where no prefix does.
     runChunk: chunkService(config, !isGiven(allowedJobPaths)),
   }
 }
 
 function createCloudRunServer(config) {
-  const { port, maxRunning, isAllowed, runChunk } = readSettings(config)
+  const { port, maxRunning, allowedPath, runChunk } = readSettings(config)
   const running = new Set()
   let stopping = false
 
@@ -58,7 +58,8 @@ function createCloudRunServer(config) {
     }
     if (request.method !== 'POST') throw new Refusal(405, 'Method Not Allowed', { Allow: 'POST' })
     const { jobPath, chunkIndex } = readPayload(await readBody(request))
-    if (!isAllowed(jobPath)) throw new Refusal(403, 'Job path is not allowed')
+    const path = allowedPath(jobPath)
+    if (path === undefined) throw new Refusal(403, 'Job path is not allowed')
     if (stopping) throw new Refusal(503, STOPPING)
     if (running.size >= maxRunning) {
       throw new Refusal(429, 'The worker runs as many chunks as it may', { 'Retry-After': RETRY_AFTER })
@@ -68,7 +69,7 @@ function createCloudRunServer(config) {
     if (request.socket.destroyed) return
     running.add(run)
     try {
-      const { statusCode, body } = await runChunk(jobPath, chunkIndex, run.control.signal)
+      const { statusCode, body } = await runChunk(path, chunkIndex, run.control.signal)
       if (stopping && statusCode !== 200) throw new Refusal(503, STOPPING)
       answer(response, statusCode, body)
     } finally {
