@@ -202,6 +202,8 @@ describe('allowedJobPaths', () => {
       ' https://host.example/jobs/a',
       's3://bucket/jobs/../secret/job.json',
       's3://bucket/jobs/%2e%2e/secret/job.json',
+      's3://bucket/jobs/?/../../secret/job.json',
+      's3://bucket/jobs/a#/../../secret/job.json',
       's3://bucket/jobs-of-others/job.json',
       's3://bucket.evil/jobs/a',
       'S3://bucket/jobs/a',
@@ -225,6 +227,19 @@ describe('allowedJobPaths', () => {
     expect(answer(await postJob(url, asked))).toEqual([500, { message }])
     writeFileSync(read, JSON.stringify(jobOf('echo open')))
     expect((await postJob(url, asked)).body.stdout).toBe('open\n')
+  })
+
+  it('leads to no other job of a local storage by what would be a query elsewhere', async () => {
+    const storageDir = tempFolder()
+    mkdirSync(join(storageDir, 'jobs'))
+    mkdirSync(join(storageDir, 'other'))
+    writeFileSync(join(storageDir, 'other', 'job.json'), JSON.stringify(jobOf('echo secret')))
+    const storage = new LocalStorageAdapter({ storageDir })
+    const prefix = `local://${storageDir}/jobs/`
+    const { url } = await startServer({ allowedJobPaths: [prefix], storage })
+    for (const mark of ['?', '#']) {
+      expect((await postJob(url, `${prefix}${mark}/../../other/job.json`)).status).toBe(403)
+    }
   })
 
   it('lets in nothing when it is empty', async () => {

@@ -5,6 +5,9 @@ const { resolve, sep } = require('node:path')
 const isUrl = (path) => /^[a-z][a-z\d+.-]*:\/\//i.test(path)
 const isHttp = (path) => /^https?:\/\//i.test(path)
 
+/** Whether a storage may see a way up anywhere in a URL: to most of them `?` and `#` are characters as any other. */
+const leadsUp = (url) => /(^|\/)\.{1,2}(\/|$)|\\/.test(url)
+
 /**
  * Whether a server of files may see a way up in a URL, or a separator that we do not see: it may decode what is encoded.
  * Not so in a query, which is all encoded where a URL is signed. Parsers forget white space.
@@ -41,7 +44,9 @@ function filterOf(prefix, index) {
     throw new TypeError(`${name} must be a URL without '..', encoded separators, query and fragment`)
   }
   // URLs of storages are compared as they are: that is how storages read them.
-  if (!isHttp(prefix)) return (path) => isUrl(path) && !leadsElsewhere(path) && isBelow(path, prefix, '/')
+  if (!isHttp(prefix)) {
+    return (path) => isUrl(path) && !leadsElsewhere(path) && !leadsUp(path) && isBelow(path, prefix, '/')
+  }
   const allowed = new URL(prefix)
   return (path) => {
     // The parser is that of fetch: what it makes of a URL is what will be asked for.
