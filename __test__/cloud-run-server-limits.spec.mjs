@@ -1,6 +1,7 @@
 // createCloudRunServer among clients that mean it no good: it answers 4xx or closes, and lives.
+import { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { processMark } from './support/processes.mjs'
 import { startScript } from './support/scripts.mjs'
 import { until, within } from './support/wait.mjs'
@@ -119,6 +120,46 @@ describe('a client that takes its time', () => {
     server.requestTimeout = 30_000
     server.headersTimeout = 10_000
     await lives(url)
+  })
+})
+
+describe('a client that does not read its answer', () => {
+  const LIMIT = 300
+  const shorten = () => {
+    const { setTimeout } = ServerResponse.prototype
+    const spy = vi.spyOn(ServerResponse.prototype, 'setTimeout')
+    spy.mockImplementation(function () {
+      return setTimeout.call(this, LIMIT)
+    })
+    onTestFinished(() => spy.mockRestore())
+    return spy
+  }
+  const requestFor = (file) => {
+    const body = JSON.stringify({ jobPath: file, chunkIndex: 1 })
+    return `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  }
+  const connections = (server) =>
+    new Promise((resolve) => server.getConnections((_, connections) => resolve(connections)))
+
+  it('is let go, with what was kept for it', async () => {
+    const limits = shorten()
+    const { server, url, port } = await startServer()
+    const client = rawClient(port)
+    client.socket.pause()
+    client.socket.write(requestFor(jobFile('head -c 20000000 /dev/zero')))
+    await until(() => limits.mock.calls.length > 0, 'the answer')
+    expect(limits.mock.calls[0][0]).toBeLessThanOrEqual(60_000)
+    await until(async () => (await connections(server)) === 0, 'the connection to be closed')
+    await lives(url)
+  })
+
+  it('is not one that waits for its next chunk, whatever time that takes', async () => {
+    shorten()
+    const { port } = await startServer()
+    const client = rawClient(port)
+    client.socket.write(requestFor(jobFile('echo first')) + requestFor(jobFile(`sh -c "sleep 1; echo second"`)))
+    await until(() => client.text.includes('second') || client.socket.destroyed, 'the second answer')
+    expect(client.text.match(/HTTP\/1.1 200 OK/g)).toHaveLength(2)
   })
 })
 

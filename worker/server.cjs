@@ -7,6 +7,8 @@ const MAX_BODY = 1024 * 1024
 const RETRY_AFTER = '5'
 /** A client has so long for its headers, and for all of its request. How long a chunk takes does not count. */
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 }
+/** Milliseconds that a client may take nothing of its answer, which is kept in memory as long. */
+const UNREAD_LIMIT = 30_000
 /** Milliseconds that connections have to go by themselves when the last answer was given. */
 const CLOSE_GRACE = 2000
 const STOPPING = 'The worker is shutting down'
@@ -81,6 +83,10 @@ function createCloudRunServer(config) {
   function answer(response, status, body, headers = {}) {
     if (response.destroyed) return
     const length = Buffer.byteLength(body)
+    const { socket } = response.req
+    // Without a listener of its own the connection ends. Afterwards Node has limits of its own for it, and none for a chunk.
+    response.setTimeout(UNREAD_LIMIT)
+    response.prependOnceListener('finish', () => socket.setTimeout(0))
     if (stopping) response.setHeader('Connection', 'close')
     response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': length, ...headers })
     response.end(body)
