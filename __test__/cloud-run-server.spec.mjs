@@ -129,8 +129,8 @@ describe('the server', () => {
 })
 
 describe('maxConcurrentChunks', () => {
-  it('turns away what is more, until there is room again', async () => {
-    const { url } = await startServer({ maxConcurrentChunks: 1 })
+  it.each([1, 1.9])('turns away what is more than %d, until there is room again', async (maxConcurrentChunks) => {
+    const { url } = await startServer({ maxConcurrentChunks })
     const flag = join(tempFolder(), 'go')
     const first = postJob(url, jobFile(shell(`touch ${flag}.begun; while [ ! -e ${flag} ]; do sleep 0.02; done`)))
     await until(() => readdirSync(join(flag, '..')).includes('go.begun'), 'the first to start')

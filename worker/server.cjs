@@ -63,7 +63,7 @@ function createCloudRunServer(config) {
     const path = allowedPath(jobPath)
     if (path === undefined) throw new Refusal(403, 'Job path is not allowed')
     if (stopping) throw new Refusal(503, STOPPING)
-    if (running.size >= maxRunning) {
+    if (running.size + 1 > maxRunning) {
       throw new Refusal(429, 'The worker runs as many chunks as it may', { 'Retry-After': RETRY_AFTER })
     }
     const run = { control: new AbortController(), socket: request.socket }
