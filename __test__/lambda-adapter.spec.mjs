@@ -272,6 +272,17 @@ describe('what cannot work', () => {
     expect(result.stderr).toMatch(/function/i)
   })
 
+  it.each(['localhost:4566', 'http://', 'http://a b', '/path'])(
+    'is a failure that says so, and shows nothing of the request: %s as endpoint',
+    async (endpoint) => {
+      const result = await make(endpoint).execute(
+        job({ meta: { ...meta, jobDefUrl: 'https://host/job.json?signature=hush' } }),
+      )
+      expect(result).toMatchObject({ exitCode: 1, stdout: '', retry: { kind: 'fatal' } })
+      expect(result.stderr).toMatch(/^the endpoint cannot be used: endpoint .{1,60}$/)
+    },
+  )
+
   it('needs a config', () => {
     for (const config of [undefined, null, 'render']) expect(() => new AwsLambdaAdapter(config)).toThrow(TypeError)
   })

@@ -7,7 +7,9 @@ use aws_sdk_lambda::{
     error::{ErrorMetadata, ProvideErrorMetadata, SdkError},
     operation::invoke::InvokeError,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::{
+    endpoint::error::ResolveEndpointError, orchestrator::HttpResponse,
+};
 
 use super::super::service::Reply;
 use crate::{
@@ -36,6 +38,11 @@ const THROTTLED: &[&str] =
 
 /// The failure as users see it, in the service's own words where it has said some.
 pub(super) fn read(error: &SdkError<InvokeError, HttpResponse>) -> Reply {
+    if let Some(error) = endpoint_error(error) {
+        // Its own text has the whole request in it, and with it the job's URL, which may be signed.
+        let reason = error.source().map_or_else(|| "it is not valid".to_owned(), describe);
+        return Reply::failed(format!("the endpoint cannot be used: {reason}"), Some(FATAL));
+    }
     match error {
         SdkError::ServiceError(said) => {
             let (status, code) = (said.raw().status().as_u16(), said.err().code());
@@ -75,6 +82,18 @@ fn hint(status: u16, code: Option<&str>, retry_after: Option<&str>) -> RetryHint
 /// What is behind an error of the SDK, whose own text says only where it happened.
 fn cause(error: &SdkError<InvokeError, HttpResponse>) -> String {
     error.source().map_or_else(|| error.to_string(), describe)
+}
+
+/// What is wrong with where the request should go.
+fn endpoint_error(error: &SdkError<InvokeError, HttpResponse>) -> Option<&ResolveEndpointError> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// Whether there are no credentials, or the request cannot be sent to anybody.
