@@ -11,6 +11,15 @@ struct Look<'a> {
     exclusions: &'a Exclusions,
 }
 
+impl Look<'_> {
+    /// Whether what a link has led to, `real`, is not stored: a name of another kind does not let it out.
+    fn stays(&self, real: &Path, inside: &Path, is_folder: bool) -> bool {
+        let Ok(own) = real.strip_prefix(self.real_root) else { return false };
+        let excluded = |path: &Path| self.exclusions.exclude(path, is_folder || path != own);
+        own != inside && own.ancestors().filter(|path| *path != Path::new("")).any(excluded)
+    }
+}
+
 /// The files and folders below a folder, by their paths in it. Links that stay inside are what they lead to.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -52,7 +61,7 @@ impl Tree {
             if at.exclusions.exclude(&inside, kind.is_dir()) {
                 continue;
             }
-            let mut real = None;
+            let mut real = above.last().map(|folder| folder.join(entry.file_name()));
             if kind.is_symlink() {
                 let target = path.canonicalize().map_err(failed("realpath", &path))?;
                 if !target.starts_with(at.real_root) {
@@ -62,11 +71,11 @@ impl Tree {
                 kind = target.metadata().map_err(failed("stat", &path))?.file_type();
                 real = Some(target);
             }
+            let real = real.unwrap_or_else(|| path.clone());
+            if at.stays(&real, &inside, kind.is_dir()) {
+                continue;
+            }
             if kind.is_dir() {
-                let real = match real {
-                    Some(real) => real,
-                    None => path.canonicalize().map_err(failed("realpath", &path))?,
-                };
                 if above.contains(&real) {
                     return Err(Error::LinkLoop(path));
                 }
