@@ -43,9 +43,10 @@ impl LocalStorageAdapter {
 
     /// The folder of a job.
     fn place(&self, job_id: &str) -> Result<PathBuf, Error> {
-        relative(job_id)
-            .map(|id| self.folder.join(id))
-            .ok_or_else(|| Error::InvalidId(job_id.to_owned()))
+        let place = relative(job_id).map(|id| self.folder.join(id));
+        let place = place.ok_or_else(|| Error::InvalidId(job_id.to_owned()))?;
+        self.keeps(&place)?;
+        Ok(place)
     }
 
     /// What a URL of ours means: always something below the folder.
@@ -56,14 +57,38 @@ impl LocalStorageAdapter {
         if located == root || !located.starts_with(&root) {
             return Err(Error::Traversal(url.to_owned()));
         }
-        // A link in the folder may lead out of it.
-        match (located.canonicalize(), root.canonicalize()) {
-            (Ok(real), Ok(root)) if !real.starts_with(&root) => {
-                Err(Error::Traversal(url.to_owned()))
-            }
-            _ => Ok(located),
+        if is_inside(&located, &root) { Ok(located) } else { Err(Error::Traversal(url.to_owned())) }
+    }
+
+    /// Checks that nothing at `path`, a path below the folder, is elsewhere.
+    fn keeps(&self, path: &Path) -> Result<(), Error> {
+        let is_inside = is_inside(&path::resolve(path), &path::resolve(&self.folder));
+        if is_inside { Ok(()) } else { Err(Error::Traversal(url(path))) }
+    }
+
+    /// The folder of the outputs of the job defined in a file. All of the storage is no job.
+    fn outputs(&self, spec: &Path) -> Result<Option<PathBuf>, Error> {
+        let root = path::resolve(&self.folder);
+        let outputs = outputs(spec).filter(|outputs| outputs.parent() != Some(&root));
+        if let Some(outputs) = &outputs {
+            self.keeps(outputs)?;
+        }
+        Ok(outputs)
+    }
+}
+
+/// Whether what is, or would be, at `path` is in `root`, which it begins with: a link in there may lead out of it.
+fn is_inside(path: &Path, root: &Path) -> bool {
+    let Ok(real_root) = root.canonicalize() else { return true };
+    for above in path.ancestors().take_while(|above| *above != root) {
+        match above.canonicalize() {
+            Ok(real) => return real.starts_with(&real_root),
+            // It leads somewhere, if only to what is not there yet.
+            Err(_) if above.is_symlink() => return false,
+            Err(_) => {}
         }
     }
+    true
 }
 
 fn url(path: &Path) -> String {
@@ -111,7 +136,23 @@ fn upload(
             }
         }
     }
-    copy::tree(&tree, folder, place, cancel)
+    // What is in the folder of a job already is no link of ours.
+    if let Some(link) =
+        tree.folders.iter().map(|folder| place.join(folder)).find(|to| to.is_symlink())
+    {
+        return Err(Error::Traversal(url(&link)));
+    }
+    copy::tree(&tree, folder, place, cancel).inspect_err(|_| forget_own(place))
+}
+
+/// Removes what says that a bundle has a `job.json` of its own, where there is no such bundle and no definition.
+fn forget_own(place: &Path) {
+    let mark = beside(place);
+    let is_mark = mark.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    if is_mark && !place.join(SPEC).exists() {
+        // It tells nobody anything.
+        drop(std::fs::remove_file(mark));
+    }
 }
 
 fn download(source: &Path, target: &Path, cancel: &CancellationToken) -> Result<(), Error> {
@@ -131,10 +172,10 @@ fn remove_folder(folder: &Path) -> Result<(), Error> {
 }
 
 /// Removes a definition and what goes with it, but not the bundle.
-fn remove_definition(spec: &Path) -> Result<(), Error> {
+fn remove_definition(spec: &Path, outputs: Option<&Path>) -> Result<(), Error> {
     path::gone(std::fs::remove_file(spec)).map_err(failed("unlink", spec))?;
-    if let Some(outputs) = outputs(spec) {
-        remove_folder(&outputs)?;
+    if let Some(outputs) = outputs {
+        remove_folder(outputs)?;
         if let Some(place) = outputs.parent() {
             // Where there is a bundle, this fails.
             drop(std::fs::remove_dir(place));
@@ -195,7 +236,12 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
             let place = self.locate(url)?;
-            Ok(task::blocking(move || remove_folder(&place)).await?)
+            let removed = task::blocking(move || {
+                remove_folder(&place)?;
+                forget_own(&place);
+                Ok::<_, Error>(())
+            });
+            Ok(removed.await?)
         }
         .boxed_local()
     }
@@ -242,7 +288,8 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
             let path = self.locate(url)?;
-            Ok(task::blocking(move || remove_definition(&path)).await?)
+            let outputs = self.outputs(&path)?;
+            Ok(task::blocking(move || remove_definition(&path, outputs.as_deref())).await?)
         }
         .boxed_local()
     }
@@ -255,7 +302,9 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<String>> {
         async move {
             let file = PathBuf::from(local_file);
-            let target = self.place(job_id)?.join(OUTPUTS).join(output_name(chunk, &file));
+            let outputs = self.place(job_id)?.join(OUTPUTS);
+            self.keeps(&outputs)?;
+            let target = outputs.join(output_name(chunk, &file));
             let url = url(&target);
             task::blocking(move || copy::file(&file, &target)).await?;
             Ok(url)
@@ -282,7 +331,7 @@ impl ArtifactStorage for LocalStorageAdapter {
         chunk: ChunkId,
     ) -> LocalBoxFuture<'a, Result<()>> {
         async move {
-            let Some(outputs) = outputs(&self.locate(spec_url)?) else { return Ok(()) };
+            let Some(outputs) = self.outputs(&self.locate(spec_url)?)? else { return Ok(()) };
             let path = outputs.join(mark_name(chunk));
             let written = task::blocking(move || {
                 let mark = Uuid::new_v4().to_string();
@@ -302,7 +351,7 @@ impl ArtifactStorage for LocalStorageAdapter {
     ) -> LocalBoxFuture<'a, Result<Option<String>>> {
         async move {
             let spec = self.locate(spec_url)?;
-            let Some(outputs) = outputs(&spec) else { return Ok(None) };
+            let Some(outputs) = self.outputs(&spec)? else { return Ok(None) };
             let path = outputs.join(mark_name(chunk));
             let read = task::blocking(move || match std::fs::read_to_string(&path) {
                 Ok(mark) => Ok(Some(mark)),

@@ -293,3 +293,94 @@ async fn what_is_excluded_is_not_stored() {
         assert!(!stored.contains_key(name), "{name}");
     }
 }
+
+#[tokio::test]
+async fn nothing_is_stored_through_a_link_that_leads_out() {
+    let desk = Desk::new();
+    let (storage, bundle) = (&desk.storage, desk.bundle());
+    let (cancel, none) = (CancellationToken::new(), Exclusions::default());
+    std::fs::create_dir_all(desk.path("storage/own")).unwrap();
+    std::fs::create_dir_all(desk.path("out/.helios-outputs")).unwrap();
+    std::os::unix::fs::symlink(desk.path("out"), desk.path("storage/link")).unwrap();
+    std::os::unix::fs::symlink(desk.path("out"), desk.path("storage/own/deep")).unwrap();
+    let before = content(&desk.path("out"));
+    let spec_url = format!("local://{}", desk.text("storage/link/job.json"));
+    let errors = [
+        storage.upload_asset_bundle("link", &bundle, &none, &cancel).await.err(),
+        storage.upload_asset_bundle("link/a", &bundle, &none, &cancel).await.err(),
+        storage.upload_asset_bundle("own", &bundle, &none, &cancel).await.err(),
+        storage.upload_job_spec("link/a", &spec("{}")).await.err(),
+        storage
+            .upload_chunk_output("link", ChunkId::new(1.0), &format!("{bundle}/scene.json"))
+            .await
+            .err(),
+        storage.mark_cancelled(&spec_url, ChunkId::new(1.0)).await.err(),
+        storage.delete_job_spec("a", &spec_url).await.err(),
+    ];
+    for (index, error) in errors.into_iter().enumerate() {
+        let error = error.unwrap_or_else(|| panic!("call {index} succeeds")).to_string();
+        assert!(error.contains("Path traversal detected in local://"), "{index}: {error}");
+    }
+    assert_eq!(content(&desk.path("out")), before);
+}
+
+#[tokio::test]
+async fn storage_outlives_a_definition_in_its_root() {
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path("storage/.helios-outputs")).unwrap();
+    for name in ["job.json", ".job.json"] {
+        let url = format!("local://{}", desk.text(&format!("storage/{name}")));
+        desk.storage.delete_job_spec("a", &url).await.unwrap();
+    }
+    assert!(desk.path("storage/.helios-outputs").exists());
+}
+
+#[tokio::test]
+async fn name_may_be_as_long_as_the_disk_takes() {
+    let desk = Desk::new();
+    let bundle = desk.bundle();
+    std::fs::write(desk.path("bundle").join("x".repeat(255)), "long").unwrap();
+    let (cancel, none) = (CancellationToken::new(), Exclusions::default());
+    let url = desk.storage.upload_asset_bundle("a", &bundle, &none, &cancel).await.unwrap();
+    desk.storage.download_asset_bundle("a", &url, &desk.text("t")).await.unwrap();
+    assert_eq!(content(&desk.path("t")), content(&desk.path("bundle")));
+}
+
+#[tokio::test]
+async fn bundle_with_a_definition_of_its_own_leaves_nothing_when_it_goes() {
+    let desk = Desk::new();
+    let bundle = desk.bundle();
+    std::fs::write(desk.path("bundle/job.json"), "mine").unwrap();
+    let (cancel, none) = (CancellationToken::new(), Exclusions::default());
+    let url = desk.storage.upload_asset_bundle("a", &bundle, &none, &cancel).await.unwrap();
+    desk.storage.delete_asset_bundle("a", &url).await.unwrap();
+    assert_eq!(content(&desk.path("storage")).len(), 0);
+    cancel.cancel();
+    assert!(desk.storage.upload_asset_bundle("a", &bundle, &none, &cancel).await.is_err());
+    assert_eq!(content(&desk.path("storage")).len(), 0);
+}
+
+#[tokio::test]
+async fn link_does_not_let_out_what_stays_at_home() {
+    let desk = Desk::new();
+    let bundle = desk.bundle();
+    std::fs::write(desk.path("bundle/.env"), "SECRET=1").unwrap();
+    std::fs::create_dir_all(desk.path("bundle/node_modules/a")).unwrap();
+    std::fs::write(desk.path("bundle/.heliosignore"), "/deep/run.sh\n").unwrap();
+    for (target, name) in [
+        (".env", "settings"),
+        ("node_modules/a", "vendor"),
+        ("deep", "shallow"),
+        ("scene.json", "same.json"),
+    ] {
+        std::os::unix::fs::symlink(target, desk.path("bundle").join(name)).unwrap();
+    }
+    let exclusions = Exclusions::of_job(Path::new(&bundle), Vec::new()).unwrap();
+    let cancel = CancellationToken::new();
+    desk.storage.upload_asset_bundle("a", &bundle, &exclusions, &cancel).await.unwrap();
+    let stored = content(&desk.path("storage/a"));
+    assert!(stored.contains_key("same.json") && stored.contains_key("shallow/er/empty"));
+    for name in ["settings", "vendor/", "shallow/run.sh", "deep/run.sh"] {
+        assert!(!stored.contains_key(name), "{name}");
+    }
+}
