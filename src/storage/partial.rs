@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::{Error, failed};
 
+/// Longer names are not in those of files that are not whole: together they would have more than 255 bytes.
+const MAX_NAME: usize = 200;
+
 /// A file that is not whole yet. Removed unless it was renamed.
 pub(super) struct Partial(PathBuf);
 
@@ -16,7 +19,9 @@ impl Partial {
     /// A new name in the folder of `target`.
     pub(super) fn beside(target: &Path) -> Self {
         let mut name = OsString::from(".");
-        name.push(target.file_name().unwrap_or_default());
+        // A name may be as long as file systems take: then there is no room for more.
+        let of = target.file_name().filter(|of| of.len() <= MAX_NAME);
+        name.push(of.unwrap_or_default());
         name.push(format!(".{}", Uuid::new_v4()));
         Self(target.with_file_name(name))
     }
