@@ -1,5 +1,6 @@
 // LocalStorageAdapter: the contract of all storages, and what is particular to a folder.
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, symlinkSync } from 'node:fs'
+import { writeFileSync, writeSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { InMemoryJobRepository, JobExecutor, JobManager, LocalStorageAdapter } from '../index.js'
@@ -104,5 +105,28 @@ describe('with JobManager', () => {
     await manager.deleteJob(id)
     expect(seen).toEqual(['film'])
     expect(spy).toHaveBeenCalledExactlyOnceWith(id, `local://${join(root, id)}`)
+  })
+})
+
+describe('a file that changes while it is copied', () => {
+  it('is not taken for what was to be stored', async () => {
+    const [root, dir] = [tempFolder(), tempFolder()]
+    const file = join(dir, 'large')
+    writeFileSync(file, Buffer.alloc(200 * 2 ** 20, 'a'))
+    const upload = made(root).uploadAssetBundle('a', dir)
+    let ended = false
+    const outcome = upload.then(
+      () => undefined,
+      (error) => error,
+    )
+    void outcome.then(() => (ended = true))
+    const open = openSync(file, 'r+')
+    while (!ended) {
+      writeSync(open, 'b', 0)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    closeSync(open)
+    expect((await outcome)?.message).toMatch(/large' changed while it was copied/)
+    expect(readdirSync(root)).toEqual([])
   })
 })

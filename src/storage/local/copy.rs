@@ -94,10 +94,13 @@ pub(super) fn file(source: &Path, target: &Path) -> Result<(), Error> {
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).map_err(failed("mkdir", folder))?;
     }
-    let size = std::fs::metadata(source).map_err(failed("open", source))?.len();
+    let before = std::fs::metadata(source).map_err(failed("open", source))?;
+    let size = before.len();
     let copied = std::fs::copy(source, partial.path()).map_err(failed("copyfile", source))?;
     let arrived = std::fs::metadata(partial.path()).map_err(failed("stat", target))?.len();
-    if copied != size || arrived != size {
+    let after = std::fs::metadata(source).map_err(failed("stat", source))?;
+    let touched = |metadata: &std::fs::Metadata| metadata.modified().ok();
+    if copied != size || arrived != size || touched(&before) != touched(&after) {
         return Err(Error::Changed { file: source.to_owned(), copied: arrived, size });
     }
     partial.rename(target)
