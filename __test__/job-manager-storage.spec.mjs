@@ -53,6 +53,18 @@ describe('a job with a storage and a job folder', () => {
     expect(job.assetsUrl).toBe('old://url')
   })
 
+  it.each([undefined, null])('has no URLs where the storage gives none (%s)', async (none) => {
+    captureConsole()
+    const storage = storageOf({ uploadAssetBundle: () => none, uploadJobSpec: () => none })
+    const { manager, id, adapter } = await start(storage, { jobDir: '/jobs/1' })
+    const record = await inState(manager, id, 'completed')
+    expect(record.spec.assetsUrl).toBeUndefined()
+    expect(record.meta?.jobDefUrl).toBeUndefined()
+    expect(adapter.calls[0].meta.jobDefUrl).toBeUndefined()
+    await manager.deleteJob(id)
+    expect(storage.calls.map(([name]) => name)).toEqual(['uploadAssetBundle', 'uploadJobSpec'])
+  })
+
   it('hands the URLs to a plain executor', async () => {
     captureConsole()
     const executor = executorOf()

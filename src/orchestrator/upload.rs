@@ -54,16 +54,20 @@ impl Upload<'_> {
                 let bundle = self.storage.upload_asset_bundle(self.id, folder, &exclusions, abort);
                 let url = task::bounded(bundle, abort, options.kill_grace).await;
                 let url = url.unwrap_or(Err(CrateError::Abandoned))?;
-                spec = spec.with_assets_at(url.clone());
-                urls.assets = Some(url);
-                stored(&spec, urls.clone());
+                // A storage of the user's need not have anything to say.
+                if !url.is_empty() {
+                    spec = spec.with_assets_at(url.clone());
+                    urls.assets = Some(url);
+                    stored(&spec, urls.clone());
+                }
             }
             if abort.is_cancelled() {
                 return Err(CrateError::Aborted);
             }
             let definition = self.storage.upload_job_spec(self.id, &spec);
             let url = task::bounded(definition, abort, options.kill_grace).await;
-            urls.definition = Some(url.unwrap_or(Err(CrateError::Abandoned))?);
+            let url = url.unwrap_or(Err(CrateError::Abandoned))?;
+            urls.definition = Some(url).filter(|url| !url.is_empty());
             stored(&spec, urls);
             Ok(spec)
         };

@@ -133,8 +133,10 @@ impl UserStorage {
     }
 }
 
+/// The URL that a method gave; empty where it gave none.
 fn url(realm: &Rc<Realm>, value: Value) -> JsResult<String> {
-    realm.state.js.to_text(value)
+    let js = realm.state.js;
+    if js.is_nothing(value) { Ok(String::new()) } else { js.to_text(value) }
 }
 
 impl ArtifactStorage for UserStorage {
