@@ -1,4 +1,5 @@
 // Bundles that are kept by content: what goes over the network, and what stays in the bucket.
+import { createHash } from 'node:crypto'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -74,4 +75,29 @@ it('uploads where the job that had it is gone without a word', async () => {
   expect(sent).toBe(4)
   await made().downloadAssetBundle('two', url, target)
   expect(content(target, false)).toEqual(content(dir, false))
+})
+
+it('takes no blob of another job that is cut off, and mends its own', async () => {
+  const dir = folder({ a: 'whole' })
+  const blob = (id) =>
+    join(s3.folder, 'bucket', id, '.helios-blobs', createHash('sha256').update('whole').digest('hex'))
+  const brought = async (id) => {
+    const [url, target] = [await made().uploadAssetBundle(id, dir), tempFolder()]
+    await made().downloadAssetBundle(id, url, target)
+    return content(target, false)
+  }
+  await made().uploadAssetBundle('one', dir)
+  writeFileSync(blob('one'), 'wh')
+  expect(await brought('two')).toEqual({ a: 'whole' })
+  writeFileSync(blob('two'), 'wh')
+  expect(await brought('two')).toEqual({ a: 'whole' })
+})
+
+it('leaves no trace in a bundle that is stored without it afterwards', async () => {
+  await made().uploadAssetBundle('one', folder({ a: 'old' }))
+  const options = { bucket: 'bucket', region: 'us-east-1', endpoint: proxy.url, credentials }
+  const url = await new S3StorageAdapter(options).uploadAssetBundle('one', folder({ a: 'new' }))
+  const target = tempFolder()
+  await made().downloadAssetBundle('one', url, target)
+  expect(content(target, false)).toEqual({ a: 'new' })
 })

@@ -15,6 +15,7 @@ use super::{
     error::{failed, is_missing},
     keys::Keys,
     multipart::Multipart,
+    source::Properties,
 };
 
 /// How much of large files is in memory at once, in [`UNIT`]s: 32 MiB.
@@ -63,6 +64,28 @@ impl Client {
         match self.store.head(&path(key)?).await {
             Ok(_) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(self.failed("read", key)(error)),
+        }
+    }
+
+    /// Whether there is an object of no bytes. Who may not look is told that there is none.
+    pub(super) async fn is_empty(&self, key: &str) -> Result<bool, Error> {
+        match self.store.head(&path(key)?).await {
+            Ok(object) => Ok(object.size == 0),
+            Err(error) if is_missing(&error) || is_refused(&error) => Ok(false),
+            Err(error) => Err(self.failed("read", key)(error)),
+        }
+    }
+
+    /// Whether there is an object of that size, and as far as its metadata says, of that content.
+    pub(super) async fn holds(&self, key: &str, size: u64, sha256: &str) -> Result<bool, Error> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match self.store.get_opts(&path(key)?, options).await {
+            Ok(object) => {
+                let said = Properties::read(&object.attributes).sha256;
+                Ok(object.meta.size == size && said.as_deref() == Some(sha256))
+            }
+            Err(error) if is_missing(&error) || is_refused(&error) => Ok(false),
             Err(error) => Err(self.failed("read", key)(error)),
         }
     }

@@ -98,9 +98,14 @@ impl Bundle {
     async fn store_blob(&self, client: &Client, sha256: &str, file: Hashed) -> Result<(), Error> {
         let (index, blob) = (keys::index(sha256), keys::blob(&self.job, sha256));
         let is_there = match holder(client, &index).await? {
-            Some(job) if job == self.job => client.has(&blob).await?,
+            Some(job) if job == self.job => client.holds(&blob, file.source.size, sha256).await?,
             // Whatever is in the way, such as a size that is too large to copy: it can still be sent.
-            Some(job) => client.copy(&keys::blob(&job, sha256), &blob).await.unwrap_or(false),
+            Some(job) => {
+                let other = keys::blob(&job, sha256);
+                // One that is damaged must not go from job to job.
+                let is_whole = client.holds(&other, file.source.size, sha256).await;
+                is_whole.unwrap_or(false) && client.copy(&other, &blob).await.unwrap_or(false)
+            }
             None => false,
         };
         if !is_there {

@@ -89,12 +89,13 @@ fn name_in<'a>(job: &str, object: &'a ObjectMeta) -> Option<&'a str> {
 /// The files of a bundle that is kept as it is.
 fn plain(job: &str, objects: &[ObjectMeta], target: &Path) -> Result<Vec<Wanted>, Error> {
     let mut wanted = Vec::with_capacity(objects.len());
+    // Blobs are left of a bundle that was kept by content before.
     let own = [OUTPUTS, BLOBS].map(|folder| format!("{folder}/"));
     for (index, object) in objects.iter().enumerate() {
         // The console of AWS makes an empty object with the name of a folder.
         let Some(name) = name_in(job, object) else { continue };
-        if own.iter().any(|own| name.starts_with(own)) || is_folder(object, objects.get(index + 1))
-        {
+        let is_own = own.iter().any(|folder| name.starts_with(folder));
+        if is_own || is_folder(object, objects.get(index + 1)) {
             continue;
         }
         let key = object.location.to_string();
