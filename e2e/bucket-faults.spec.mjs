@@ -198,3 +198,32 @@ describe('a process that ends', () => {
     expect(existsSync(join(open.folder, bucket, 'job', 'job.json'))).toBe(true)
   })
 })
+
+describe('a bundle with a job.json of its own', () => {
+  it('leaves nothing when it fails or goes', async () => {
+    const dir = tempFolder()
+    for (const name of ['a', 'job.json']) writeFileSync(join(dir, name), 'mine')
+    const files = () => readdirSync(join(open.folder, bucket)).filter((name) => !name.startsWith('.'))
+    const proxy = await flaky(({ method, url }) => (method === 'PUT' && url.endsWith('/a') ? 403 : undefined))
+    await rejection(() => made(proxy.url).uploadAssetBundle('job', dir))
+    expect(files().filter((name) => name.endsWith('.json'))).toEqual([])
+    const url = await made(open.url).uploadAssetBundle('job', dir)
+    await made(open.url).deleteAssetBundle('job', url)
+    expect(files().filter((name) => name.endsWith('.json'))).toEqual([])
+  })
+})
+
+describe('options that make no sense', () => {
+  it.each([
+    ['an endpoint', { endpoint: 'http://127.0.0.1:99999' }, 'cannot open s3://b: its endpoint is no URL'],
+    [
+      'a key',
+      { endpoint: 'http://127.0.0.1:1', credentials: { accessKeyId: 'A\nB', secretAccessKey: 'hush' } },
+      'cannot read s3://b/job.job.json: no credentials: they have characters that no header can hold',
+    ],
+  ])('are told: %s', async (_, options, message) => {
+    const storage = new S3StorageAdapter({ bucket: 'b', region: 'us-east-1', credentials, maxAttempts: 1, ...options })
+    const error = await rejection(() => storage.uploadJobSpec('job', { id: 'x', chunks: [] }))
+    expect(error.message).toBe(message)
+  })
+})

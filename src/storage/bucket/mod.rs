@@ -185,7 +185,8 @@ impl<C: Connect> ArtifactStorage for BucketStorage<C> {
                 let objects = client.list(&job).await?;
                 dedupe::forget(&client, &job, &objects).await?;
                 let keys = objects.into_iter().map(|object| object.location).collect();
-                client.delete_all(&job, keys).await
+                client.delete_all(&job, keys).await?;
+                upload::forget_own(&client, &job).await
             })
             .await
         }

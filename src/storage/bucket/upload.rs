@@ -85,6 +85,12 @@ async fn move_definition(client: &Client, job: &str) -> Result<(), Error> {
     client.put(&beside, Vec::new().into(), Properties::default().attributes()).await
 }
 
+/// Removes what says that a bundle has a `job.json` of its own, where there is no such bundle any more. A definition stays.
+pub(super) async fn forget_own(client: &Client, job: &str) -> Result<(), Error> {
+    let beside = keys::spec_beside(job);
+    if client.is_empty(&beside).await? { client.delete(&beside).await } else { Ok(()) }
+}
+
 /// Stores a file.
 pub(super) async fn file(client: &Client, path: &Path, key: &str) -> Result<(), Error> {
     let file = read(client, path.to_owned()).await?;
