@@ -7,12 +7,13 @@ use object_store::{
     CredentialProvider, ObjectStore,
     aws::{AmazonS3Builder, AwsCredential},
 };
+use reqwest::header::HeaderValue;
 
 use super::{
     Error, StoreError,
     bucket::{BucketOptions, BucketStorage, Connect, client_options, retries},
 };
-use crate::cloud::aws::{self, Credentials, CredentialsSource, Kept};
+use crate::cloud::aws::{self, Credentials, CredentialsError, CredentialsSource, Kept};
 
 /// A storage in a bucket of S3.
 pub type S3StorageAdapter = BucketStorage<S3Options>;
@@ -48,6 +49,10 @@ impl S3Options {
         let region = region.or_else(|| self.endpoint.as_ref().map(|_| "us-east-1".to_owned()));
         let region = region.ok_or_else(|| no_store(bucket, "Region is missing".to_owned()))?;
         let (endpoint, by_host) = self.locate(bucket, &region);
+        // object_store takes it for one. It may hold a password, and is not told.
+        if reqwest::Url::parse(&endpoint).is_err() {
+            return Err(no_store(bucket, "its endpoint is no URL".to_owned()));
+        }
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(region)
@@ -127,12 +132,21 @@ impl CredentialProvider for Provider {
         Self: 'b,
     {
         Box::pin(async {
-            self.0.get().await.map_err(|error| object_store::Error::Generic {
+            self.0.get().await.and_then(usable).map_err(|error| object_store::Error::Generic {
                 store: Self::NAME,
                 source: Box::new(error),
             })
         })
     }
+}
+
+/// object_store takes them for what headers can hold.
+fn usable(credential: Arc<AwsCredential>) -> Result<Arc<AwsCredential>, CredentialsError> {
+    let mut texts = std::iter::once(&credential.key_id).chain(&credential.token);
+    if texts.any(|text| HeaderValue::from_str(text).is_err()) {
+        return Err(CredentialsError("they have characters that no header can hold".to_owned()));
+    }
+    Ok(credential)
 }
 
 impl Provider {
