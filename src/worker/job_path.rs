@@ -1,6 +1,12 @@
 //! Where the definition of a job is, and how it is read.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, ErrorKind, Read},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +19,9 @@ use crate::{
     storage::{ArtifactStorage, stored_id},
     task,
 };
+
+/// The longest file that is read as a definition. Some, such as devices, have no end.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// Fetches definitions by HTTP: the client of whoever embeds the worker.
 pub trait SpecClient: fmt::Debug {
@@ -78,10 +87,15 @@ impl<'a> JobPath<'a> {
 
 async fn read_file(path: PathBuf) -> Result<JobSpec> {
     let read = move || {
-        let text = std::fs::read(&path);
-        text.map_err(|source| {
+        let read = || {
+            let mut text = Vec::new();
+            File::open(&path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+            let is_too_long = text.len() as u64 > MAX_FILE;
+            if is_too_long { Err(ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+        };
+        read().map_err(|source: io::Error| {
             // A folder can be opened.
-            let is_folder = source.kind() == std::io::ErrorKind::IsADirectory;
+            let is_folder = source.kind() == ErrorKind::IsADirectory;
             SystemError::new(source, if is_folder { "read" } else { "open" }, &path)
         })
     };

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -41,7 +41,7 @@ impl IdTokens {
 
     /// A token that is valid, as far as one can know here.
     pub(crate) async fn token(&self) -> Result<Issued, Error> {
-        let source = self.source()?;
+        let source = self.source().await?;
         let asked = Arc::clone(&source);
         // In a task of its own: the library panics at what is no token.
         let asked = tokio::spawn(async move { asked.id_token().await });
@@ -65,18 +65,28 @@ impl IdTokens {
         self.forget(&issued.source);
     }
 
-    fn source(&self) -> Result<Arc<IDTokenCredentials>, Error> {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = &*source {
+    async fn source(&self) -> Result<Arc<IDTokenCredentials>, Error> {
+        if let Some(source) = &*self.lock() {
             return Ok(Arc::clone(source));
         }
-        Ok(Arc::clone(source.insert(Arc::new(credentials(&self.audience)?))))
+        // A file that never ends, or is on a share that is gone, holds up nobody else.
+        let audience = self.audience.clone();
+        let found = tokio::task::spawn_blocking(move || credentials(&audience));
+        let found = match tokio::time::timeout(LIMIT, found).await {
+            Ok(Ok(found)) => Arc::new(found?),
+            Ok(Err(_panic)) => return Err(Error::new("the credentials cannot be used", FATAL)),
+            Err(_late) => return Err(Error::new("the credentials cannot be read", TRANSIENT)),
+        };
+        Ok(Arc::clone(self.lock().get_or_insert(found)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<IDTokenCredentials>>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of several who were refused together only the first has an effect.
     fn forget(&self, used: &Arc<IDTokenCredentials>) {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.take_if(|source| Arc::ptr_eq(source, used));
+        self.lock().take_if(|source| Arc::ptr_eq(source, used));
     }
 }
 

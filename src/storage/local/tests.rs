@@ -356,7 +356,7 @@ async fn bundle_with_a_definition_of_its_own_leaves_nothing_when_it_goes() {
     desk.storage.delete_asset_bundle("a", &url).await.unwrap();
     assert_eq!(content(&desk.path("storage")).len(), 0);
     cancel.cancel();
-    assert!(desk.storage.upload_asset_bundle("a", &bundle, &none, &cancel).await.is_err());
+    desk.storage.upload_asset_bundle("a", &bundle, &none, &cancel).await.unwrap_err();
     assert_eq!(content(&desk.path("storage")).len(), 0);
 }
 
