@@ -17,10 +17,11 @@ export async function start(target, spoil = () => undefined) {
     if (fault === 'reset') return void incoming.socket.resetAndDestroy()
     if (fault === 'hold') return void incoming.resume()
     if (typeof fault === 'number' || fault?.status) {
-      const { status, code } = fault.status ? fault : { status: fault, code: 'SlowDown' }
+      const slow = { status: fault, code: 'SlowDown', message: 'Please reduce your request rate.' }
+      const { status, code, message = '' } = fault.status ? fault : slow
       incoming.resume()
       outgoing.writeHead(status, { 'content-type': 'application/xml' })
-      return void outgoing.end(`<Error><Code>${code}</Code><Message>What the service says.</Message></Error>`)
+      return void outgoing.end(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`)
     }
     // The signature covers the host that the client saw.
     const onward = request({ host, port, method, path, headers, agent }, (answer) => {

@@ -25,6 +25,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub(crate) struct IdTokens {
     audience: String,
     source: Mutex<Option<Arc<IDTokenCredentials>>>,
+    looking: tokio::sync::Mutex<()>,
 }
 
 /// A token, and where it is from.
@@ -36,7 +37,7 @@ pub(crate) struct Issued {
 impl IdTokens {
     /// Tokens for the service that `audience` names.
     pub(crate) fn new(audience: String) -> Self {
-        Self { audience, source: Mutex::default() }
+        Self { audience, source: Mutex::default(), looking: tokio::sync::Mutex::default() }
     }
 
     /// A token that is valid, as far as one can know here.
@@ -66,8 +67,14 @@ impl IdTokens {
     }
 
     async fn source(&self) -> Result<Arc<IDTokenCredentials>, Error> {
-        if let Some(source) = &*self.lock() {
-            return Ok(Arc::clone(source));
+        let known = || self.lock().clone();
+        if let Some(source) = known() {
+            return Ok(source);
+        }
+        // Many who begin together look once.
+        let _looking = self.looking.lock().await;
+        if let Some(source) = known() {
+            return Ok(source);
         }
         // A file that never ends, or is on a share that is gone, holds up nobody else.
         let audience = self.audience.clone();
