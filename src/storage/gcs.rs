@@ -53,13 +53,8 @@ impl GcsOptions {
             .with_skip_signature(is_anonymous)
             .build();
         Ok(Arc::new(store.map_err(|error| {
-            Error::Store(Box::new(StoreError {
-                action: "open",
-                url: format!("gcs://{}", options.bucket),
-                code: None,
-                status: None,
-                reason: error.to_string(),
-            }))
+            let url = format!("gcs://{}", options.bucket);
+            Error::Store(Box::new(StoreError::unreachable(url, error.to_string())))
         })?))
     }
 }

@@ -85,9 +85,7 @@ impl S3Options {
 }
 
 fn no_store(bucket: &str, reason: String) -> Error {
-    let url = format!("s3://{bucket}");
-    let error = StoreError { action: "open", url, code: None, status: None, reason };
-    Error::Store(Box::new(error))
+    Error::Store(Box::new(StoreError::unreachable(format!("s3://{bucket}"), reason)))
 }
 
 impl Connect for S3Options {

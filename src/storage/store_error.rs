@@ -17,6 +17,13 @@ pub struct StoreError {
     pub reason: String,
 }
 
+impl StoreError {
+    /// That a bucket cannot be reached at all.
+    pub(super) fn unreachable(url: String, reason: String) -> Self {
+        Self { action: "open", url, code: None, status: None, reason }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {} {}", self.action, self.url)?;

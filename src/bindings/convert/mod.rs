@@ -6,6 +6,7 @@ mod buckets;
 mod chunk_job;
 mod options;
 mod result;
+mod resumed;
 mod retry;
 mod spec;
 mod status;

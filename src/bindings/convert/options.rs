@@ -1,6 +1,6 @@
 //! The options of a job.
 
-use std::{any::Any, cell::OnceCell, ffi::CStr, path::Path, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, ffi::CStr, rc::Rc, sync::Arc, time::Duration};
 
 use super::super::{
     abort::{AbortListener, AbortTwin},
@@ -18,15 +18,14 @@ use crate::{
     model::{ChunkId, JobSpec, WorkerJob},
     orchestrator::{
         AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobManagerOptions, JobObserver,
-        OutputStream, StoredOptions, VerifyChunks,
+        OutputStream, VerifyChunks,
     },
-    path,
     process::{KILL_GRACE, MAX_LOG, MAX_OUTPUT},
     stitcher::VideoStitcher,
 };
 
 /// The field of recorded options that has the folder of the process they were given in.
-const OWN_DIR: &CStr = c"submittedIn";
+pub(super) const OWN_DIR: &CStr = c"submittedIn";
 
 /// The options of a job as its owner wrote them, for what is given to the owner's own objects.
 #[derive(Debug)]
@@ -35,8 +34,6 @@ pub(in super::super) struct JsExecution {
     pub(in super::super) options: Rc<JsRef>,
     /// `options.meta`.
     pub(in super::super) meta: Option<JsRef>,
-    /// `options.meta.jobDefUrl`.
-    pub(in super::super) job_def_url: Option<String>,
     /// The owner's signal, or one of ours that follows the job.
     pub(in super::super) signal: OnceCell<Signal>,
     /// The owner's callbacks.
@@ -137,7 +134,6 @@ impl Realm {
         let execution = Rc::new(JsExecution {
             options: Rc::clone(&callbacks.options),
             meta: reader.field(c"meta")?.map(|meta| reader.keep(meta)).transpose()?,
-            job_def_url: reader.job_def_url()?,
             signal: OnceCell::new(),
             callbacks: Rc::clone(&callbacks),
             context: OnceCell::new(),
@@ -193,7 +189,7 @@ impl Realm {
             verify_chunks,
             inspector: (verify_chunks == VerifyChunks::Always)
                 .then(|| Rc::new(plain_stitcher(self)) as Rc<dyn VideoStitcher>),
-            job_def_url: reader.meta_url()?,
+            job_def_url: reader.job_def_url()?,
             storage: reader
                 .object(c"storage")?
                 .map(|storage| UserStorage::shared(self, storage))
@@ -240,54 +236,6 @@ impl Realm {
             Some(_) => Err(Error::invalid(format_args!("{path}.signal"), "an AbortSignal")),
         }
     }
-
-    /// As much of the options of a job as can be kept as JSON, for a job that goes on in another process. What cannot, but
-    /// is needed, is named in it.
-    pub(in super::super) fn recorded_options(
-        &self,
-        options: &JobExecutionOptions,
-    ) -> Result<Option<Arc<str>>> {
-        let js = self.state.js;
-        let Some(source) = options_object(options.source.as_ref()) else { return Ok(None) };
-        let own = JobExecutionOptions::default().folder();
-        let folder = options.job_dir.as_ref().map(|dir| Path::new(&own).join(dir));
-        let folder = folder.map(|folder| path::resolve(&folder).to_string_lossy().into_owned());
-        let text = |text: Option<&str>| text.map_or_else(|| js.undefined(), |text| js.string(text));
-        let arguments = [
-            source.get(),
-            text(folder.as_deref()),
-            js.string(&OWN_DIR.to_string_lossy()),
-            js.string(&own),
-        ];
-        let json = self.caught(self.glue(c"recorded", &arguments))?;
-        Ok(js.as_string(json).map(Arc::from))
-    }
-
-    /// The options of a job that goes on: those that are known of it, each replaced where `fresh` has another.
-    pub(in super::super) fn resumed_options(
-        self: &Rc<Self>,
-        stored: &StoredOptions,
-        fresh: &JsRef,
-    ) -> Result<JobExecutionOptions> {
-        let js = self.state.js;
-        let known = stored.known.as_ref().and_then(|known| options_object(known.source.as_ref()));
-        let old = match (known, &stored.recorded) {
-            (Some(known), _) => known.get(),
-            (None, Some(recorded)) => self.parse_json(recorded)?,
-            (None, None) => js.undefined(),
-        };
-        let options = self.caught(self.glue(c"options", &[old, fresh.get()]))?;
-        let missing = self.caught(self.glue(c"missing", &[options]))?;
-        if let Some(name) = js.as_string(missing) {
-            let again = "given again: the job was submitted with one";
-            return Err(Error::invalid(format_args!("options.{name}"), again));
-        }
-        self.read_options(options, false)
-    }
-}
-
-fn options_object(source: Option<&Rc<dyn Any>>) -> Option<&JsRef> {
-    source?.downcast_ref::<JsRef>()
 }
 
 struct Reader<'a> {
@@ -311,7 +259,7 @@ impl Reader<'_> {
     }
 
     /// `meta.jobDefUrl`: where the owner has put the definition of the job himself.
-    fn meta_url(&self) -> Result<Option<String>> {
+    fn job_def_url(&self) -> Result<Option<String>> {
         let js = self.realm.state.js;
         let meta = self.field(c"meta")?.filter(|meta| js.is_object(*meta));
         let url = meta.map(|meta| js.get(meta, c"jobDefUrl")).transpose();
@@ -326,15 +274,6 @@ impl Reader<'_> {
             name,
             "options",
         ))?
-    }
-
-    /// Where the owner has put the definition of the job himself.
-    fn job_def_url(&self) -> Result<Option<String>> {
-        let js = self.realm.state.js;
-        let Some(meta) = self.field(c"meta")?.filter(|meta| js.is_object(*meta)) else {
-            return Ok(None);
-        };
-        Ok(js.as_string(self.realm.caught(js.get(meta, c"jobDefUrl"))?))
     }
 
     /// A number; a numeric string counts.

@@ -155,17 +155,10 @@ impl UserWorkerAdapter {
     }
 }
 
-/// Adapters of the caller's find the URL in `meta`, with what else the owner has put there.
-fn with_job_def_url(job: WorkerJob) -> WorkerJob {
-    let execution = job.extensions.as_ref().and_then(|any| any.downcast_ref::<JsExecution>());
-    let given = execution.and_then(|execution| execution.job_def_url.clone());
-    WorkerJob { job_def_url: job.job_def_url.clone().or(given), ..job }
-}
-
 impl WorkerAdapter for UserWorkerAdapter {
     fn execute(&self, job: WorkerJob) -> LocalBoxFuture<'_, Result<WorkerResult>> {
         match self.native() {
-            Some(native) => native.execute(with_job_def_url(job)),
+            Some(native) => native.execute(job),
             None => self.call(job).boxed_local(),
         }
     }

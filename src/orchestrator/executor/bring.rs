@@ -1,6 +1,6 @@
 //! Brings the files here that workers elsewhere have rendered.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ impl Run<'_> {
         };
         let local = path.to_string_lossy();
         let brought = storage.download_chunk_output(&id, url, &local);
-        match task::bounded(brought, &self.work, Duration::ZERO).await {
+        match self.work.run_until_cancelled(brought).await {
             None => return Err(CrateError::Aborted),
             Some(Err(error)) if error.is_abort() => return Err(error),
             Some(Err(error)) => {
