@@ -19,7 +19,7 @@ pub struct StoreError {
 
 impl StoreError {
     /// That a bucket cannot be reached at all.
-    pub(super) fn unreachable(url: String, reason: String) -> Self {
+    pub fn unreachable(url: String, reason: String) -> Self {
         Self { action: "open", url, code: None, status: None, reason }
     }
 }
