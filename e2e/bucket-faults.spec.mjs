@@ -75,6 +75,32 @@ describe('requests that fail', () => {
     expect(cut).toBe(2)
   })
 
+  it.each([
+    ['a list', (method, url) => method === 'GET' && url.includes('list-type')],
+    ['the begin of a large object', (method, url) => method === 'POST' && /[?&]uploads/.test(url)],
+    ['a removal', (method, url) => method === 'POST' && /[?&]delete/.test(url)],
+  ])('are made again when the answer breaks off (%s)', async (_, concerns) => {
+    let cut = 0
+    const proxy = await flaky(({ method, url }) => (concerns(method, url) && cut++ === 0 ? 'cut' : undefined))
+    const [dir, target] = [large(33), tempFolder()]
+    const storage = made(proxy.url)
+    const url = await storage.uploadAssetBundle('job', dir)
+    await storage.downloadAssetBundle('job', url, target)
+    expect(content(target, false)).toEqual(content(dir, false))
+    await storage.deleteAssetBundle('job', url)
+    expect(content(join(open.folder, bucket), false)).toEqual({})
+    expect(cut).toBeGreaterThan(1)
+  })
+
+  it('are told when somebody else answers', async () => {
+    const proxy = createServer((_, response) => response.end('<html>Please log in'))
+    await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => new Promise((resolve) => void (proxy.closeAllConnections(), proxy.close(resolve))))
+    const storage = made(`http://127.0.0.1:${proxy.address().port}`)
+    const error = await rejection(() => storage.deleteAssetBundle('job', `s3://${bucket}/job`))
+    expect(error.message).toBe(`cannot list s3://${bucket}/job: the answer is not a list of objects`)
+  })
+
   it('are told with the code of the network', async () => {
     const storage = made(`http://127.0.0.1:${await freePort()}`, { maxAttempts: 1 })
     const error = await rejection(() => storage.downloadJobSpec('job', `s3://${bucket}/job/job.json`))

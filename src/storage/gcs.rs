@@ -10,7 +10,7 @@ use object_store::{
 
 use super::{
     Error, StoreError,
-    bucket::{BucketOptions, BucketStorage, Connect, client_options, retries},
+    bucket::{BucketOptions, BucketStorage, Connect, WholeAnswers, client_options, retries},
 };
 use crate::cloud::google::{AccessTokens, GoogleKey};
 
@@ -47,6 +47,7 @@ impl GcsOptions {
         let store = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&options.bucket)
             .with_client_options(client_options(&endpoint))
+            .with_http_connector(WholeAnswers)
             .with_retry(retries(options))
             .with_base_url(&endpoint)
             .with_credentials(tokens)

@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 
 use super::{
     Error, StoreError,
-    bucket::{BucketOptions, BucketStorage, Connect, client_options, retries},
+    bucket::{BucketOptions, BucketStorage, Connect, WholeAnswers, client_options, retries},
 };
 use crate::cloud::aws::{self, Credentials, CredentialsError, CredentialsSource, Kept};
 
@@ -58,6 +58,7 @@ impl S3Options {
             .with_region(region)
             .with_virtual_hosted_style_request(by_host)
             .with_client_options(client_options(&endpoint))
+            .with_http_connector(WholeAnswers)
             .with_retry(retries(options))
             .with_endpoint(endpoint);
         if let Some(credentials) = credentials {

@@ -1,5 +1,6 @@
 //! Keeps the files of jobs as objects in a bucket, whoever's it is.
 
+mod answers;
 mod client;
 mod dedupe;
 mod download;
@@ -22,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(super) use self::answers::WholeAnswers;
 use self::{client::Client, keys::Keys};
 use super::{ArtifactStorage, DELETED, Error, Exclusions, mark_name, output_name};
 use crate::{
