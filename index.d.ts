@@ -562,6 +562,64 @@ export interface CloudRunAdapterConfig {
   storage?: ArtifactStorage
 }
 
+/** Which function of Azure Functions renders the chunks. */
+export interface AzureFunctionsAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** Its key, sent as `x-functions-key`. Default: none. */
+  functionKey?: string
+  /** Where the definition of the job is, for jobs without `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Cloudflare Worker renders the chunks. */
+export interface CloudflareWorkersAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the definition of the job is; goes before `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which deployment on Deno Deploy renders the chunks. */
+export interface DenoDeployAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Vercel function renders the chunks. */
+export interface VercelAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the definition of the job is, for jobs without `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which web function on Modal runs the commands. */
+export interface ModalAdapterConfig {
+  /** Its URL. */
+  endpointUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Which variables of this process it gets, beside those that a job sets for itself; `true` for all. Default: none. */
+  forwardEnv?: string[] | true
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
 /**
  * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
  *
@@ -588,6 +646,52 @@ export declare class AwsLambdaAdapter {
 }
 
 /**
+ * Renders each chunk by a request to a function of Azure Functions with an HTTP trigger.
+ *
+ * `config.functionKey` goes into the header `x-functions-key`.
+ */
+export declare class AzureFunctionsAdapter {
+  /** Makes an adapter for `config.serviceUrl`. Nothing is sent before the first chunk. */
+  constructor(config: AzureFunctionsAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`job.meta.jobDefUrl` or `config.jobDefUrl`, `job.meta.chunkId`) and waits for
+   * the answer, at most `job.timeout` milliseconds. Default: no limit. An answer that is no JSON by its type is the
+   * chunk's output.
+   *
+   * Rejects with `chunkId is required in job metadata for Azure Functions execution`, with `jobDefUrl is required in
+   * job metadata or adapter config for Azure Functions execution`, with a `TypeError` that names the field, and with
+   * what a callback throws. Every other failure is a result: the HTTP status as exit code and `HTTP Error: ${status}
+   * ${statusText}` and the body in `stderr`, else exit code 1 and the reason, and `retry` where the chunk itself has
+   * not failed. An abort has exit code 143 (`Job execution aborted by signal`), a timeout 1. Both end the request at
+   * once, and the worker hears of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
+ * Renders each chunk by a request to a Cloudflare Worker, which has a container or another service do the work.
+ *
+ * `config.authToken` is sent as a bearer token.
+ */
+export declare class CloudflareWorkersAdapter {
+  /** Makes an adapter for `config.serviceUrl`. Nothing is sent before the first chunk. */
+  constructor(config: CloudflareWorkersAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`config.jobDefUrl` or `job.meta.jobDefUrl`, `job.meta.chunkId`) and waits for
+   * the answer, at most `job.timeout` milliseconds. Default: no limit. An answer that is no JSON by its type is the
+   * chunk's output.
+   *
+   * Rejects with `CloudflareWorkersAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the
+   * field, and with what a callback throws. Every other failure is a result: the worker's own exit code or 1, its
+   * `stderr` or `HTTP Error ${status}: ${statusText}`; without an answer of the worker the reason behind `Cloudflare
+   * Workers execution failed: `; and `retry` where the chunk itself has not failed. So are an abort (`Job was
+   * cancelled`) and a timeout. Both end the request at once, and the worker hears of it by `config.storage`.
+   * `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
  * Renders each chunk by a request to a Cloud Run service, such as one with `createCloudRunServer` in it.
  *
  * Each request carries an ID token for `config.serviceUrl`, from Google's application default credentials:
@@ -609,6 +713,29 @@ export declare class CloudRunAdapter {
    * behind `Cloud Run execution failed: `, and with `retry` where the chunk itself has not failed; so are an abort and
    * a timeout. Both end the request at once, and the worker hears of it by `config.storage`. `onStdout` and `onStderr`
    * are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
+ * Renders each chunk by a request to a deployment on Deno Deploy, or any other server.
+ *
+ * `config.authToken` is sent as a bearer token.
+ */
+export declare class DenoDeployAdapter {
+  /** Makes an adapter for `config.serviceUrl`. Nothing is sent before the first chunk. */
+  constructor(config: DenoDeployAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`job.meta.jobDefUrl`, `job.meta.chunkId`) and waits for the answer, at most
+   * `job.timeout` milliseconds. Default: no limit. `exitCode` of the result is that of the answer, else -1;
+   * `durationMs` that of the answer, else 0.
+   *
+   * Rejects with `DenoDeployAdapter requires job.meta.jobDefUrl to be set` or `DenoDeployAdapter requires
+   * job.meta.chunkId to be set`, with a `TypeError` that names the field, with what a callback throws, with
+   * `DenoDeployAdapter fetch failed: …`, `DenoDeployAdapter failed with status ${status}: ${statusText}` and
+   * `DenoDeployAdapter received invalid JSON: …`, these with `retry` where the chunk itself has not failed, with an
+   * `AbortError`, and with `Worker job timed out after ${ms}ms`. Both end the request at once, and the worker hears
+   * of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
    */
   execute(job: WorkerJob): Promise<WorkerResult>
 }
@@ -866,6 +993,27 @@ export declare class LocalWorkerAdapter {
   execute(job: WorkerJob): Promise<WorkerResult>
 }
 
+/**
+ * Runs each command by a request to a web function on Modal.
+ *
+ * `config.authToken` is sent as a bearer token. The function gets the variables of `job.env` that differ from those of
+ * this process, and those that `config.forwardEnv` names.
+ */
+export declare class ModalAdapter {
+  /** Makes an adapter for `config.endpointUrl`. Nothing is sent before the first command. */
+  constructor(config: ModalAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex, command, args, env }`, as far as they are known, and waits for the answer, at most
+   * `job.timeout` milliseconds. Default: no limit.
+   *
+   * Rejects with a `TypeError` that names the field, and with what a callback throws. Every other failure is a
+   * result with exit code 1 and the reason in `stderr` behind `Execution failed: `, and with `retry` where the
+   * command itself has not failed; so are an abort (`Job aborted`) and a timeout. Both end the request at once, and
+   * the worker hears of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
 /** Keeps what workers need in a bucket of Cloudflare R2: an `S3StorageAdapter` with the endpoint of an account. */
 export declare class R2StorageAdapter extends S3StorageAdapter {
   /**
@@ -971,6 +1119,29 @@ export declare class S3StorageAdapter {
   markCancelled(specUrl: string, chunkId: number): Promise<void>
   /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
+}
+
+/**
+ * Renders each chunk by a request to a Vercel function.
+ *
+ * `config.authToken` is sent as a bearer token.
+ */
+export declare class VercelAdapter {
+  /** Makes an adapter for `config.serviceUrl`. Nothing is sent before the first chunk. */
+  constructor(config: VercelAdapterConfig)
+  /**
+   * Posts `{ jobPath, chunkIndex }` (`job.meta.jobDefUrl` or `config.jobDefUrl`, `job.meta.chunkId`) and waits for
+   * the answer, at most `job.timeout` milliseconds. Default: no limit. `exitCode` of the result is that of the
+   * answer, else -1; `durationMs` that of the answer, else 0.
+   *
+   * Rejects with `VercelAdapter requires job.meta.jobDefUrl or config.jobDefUrl to be set` or `VercelAdapter
+   * requires job.meta.chunkId to be set`, with a `TypeError` that names the field, with what a callback throws, with
+   * `VercelAdapter fetch failed: …`, `VercelAdapter failed with status ${status}: ${statusText}` and `VercelAdapter
+   * received invalid JSON: …`, these with `retry` where the chunk itself has not failed, with an `AbortError`, and
+   * with `Worker job timed out after ${ms}ms`. Both end the request at once, and the worker hears of it by
+   * `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
 }
 
 /** Runs single chunks of jobs that are defined elsewhere: what a worker does with the part of a job that it was given. */

@@ -8,7 +8,10 @@ native.enterRealm(globalThis, isMainThread)
 
 export const {
   AwsLambdaAdapter,
+  AzureFunctionsAdapter,
   CloudRunAdapter,
+  CloudflareWorkersAdapter,
+  DenoDeployAdapter,
   FfmpegStitcher,
   FileJobRepository,
   GcsStorageAdapter,
@@ -18,9 +21,11 @@ export const {
   JobManager,
   LocalStorageAdapter,
   LocalWorkerAdapter,
+  ModalAdapter,
   R2StorageAdapter,
   RenderExecutor,
   S3StorageAdapter,
+  VercelAdapter,
   WorkerRuntime,
   createAwsHandler,
   initInfrastructure,

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CloudRunAdapter } from '../index.js'
+import { matrix, read, retryOf, shown } from './support/answers.mjs'
 import { tempFolder } from './support/files.mjs'
 import { barrier, faults, loopback } from './support/loopback.mjs'
 import { serviceAdapterContract } from './support/service-adapter-contract.mjs'
@@ -28,96 +29,29 @@ serviceAdapterContract('CloudRunAdapter', {
 
 // ---- what comes of an answer, worked out from the words of the promise ----
 
-const statuses = [200, 201, 202, 206, 300, 302, 307, 400, 401, 403, 404, 408, 409, 413, 429, 500, 501, 502, 503, 504]
-const types = [
-  'application/json',
-  'application/json; charset=utf-8',
-  'text/html',
-  'text/plain; charset=utf-8',
-  'application/octet-stream',
-  undefined,
-]
-const bodies = [
-  '',
-  'null',
-  '5',
-  '"text"',
-  '[]',
-  '{}',
-  '{"exitCode":0,"stdout":"out","stderr":"err"}',
-  '{"exitCode":3,"output":"out","stdout":""}',
-  '{"exitCode":"0","stdout":7,"stderr":null,"output":"out"}',
-  '{ "message" : "a \\"quoted\\" one",\n\t"zoo":[ 1, {} ], "ape": -2.5e3 }',
-  '{"exitCode":-1,"outputUrl":"gcs://bucket/job/3.mp4"}',
-  '{"exitCode":0.5}',
-  '<html>a login page, "quoted"\n</html>',
-  '{"exitCode":0',
-  `ü€😀${'x'.repeat(300)}`,
-]
-const kinds = {
-  408: 'transient',
-  429: 'throttled',
-  500: 'transient',
-  501: 'transient',
-  502: 'transient',
-  503: 'transient',
-  504: 'transient',
-}
-
 function expected(status, type, body) {
-  let value
-  let isJson = true
-  try {
-    value = JSON.parse(body)
-  } catch {
-    isJson = false
-  }
-  const object = isJson && typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
-  const failure = (stderr, retry) => ({ exitCode: 1, stdout: '', stderr, ...(retry && { retry }) })
-  const exitCode =
-    typeof object?.exitCode !== 'number' ? undefined : Number.isInteger(object.exitCode) ? object.exitCode : 1
+  const answer = read(body)
+  const failure = (stderr) => ({ exitCode: 1, stdout: '', stderr, ...retryOf(status, answer) })
   if (status >= 300) {
-    const shown =
-      isJson && !type?.startsWith('text/') ? JSON.stringify(value).replace('-2500', '-2.5e3') : JSON.stringify(body)
-    const own = status >= 500 && exitCode !== undefined
-    return failure(`${PREFIX}HTTP ${status}: ${shown}`, own ? undefined : { kind: kinds[status] ?? 'fatal' })
+    const asJson =
+      answer.isJson && !type?.startsWith('text/')
+        ? JSON.stringify(answer.value).replace('-2500', '-2.5e3')
+        : JSON.stringify(body)
+    return failure(`${PREFIX}HTTP ${status}: ${asJson}`)
   }
   const httpError = `HTTP Error ${status}: Quite Odd`
-  if (!object && status === 200) {
-    return failure(`${PREFIX}the answer is not a JSON object: ${[...body].slice(0, 200).join('')}`)
-  }
-  if (!object) return failure(httpError)
-  const string = (name) => (typeof object[name] === 'string' ? object[name] : '')
+  if (!answer.object) return failure(status === 200 ? `${PREFIX}${shown(body)}` : httpError)
+  const { exitCode, string, outputUrl } = answer
   return {
     exitCode: status === 200 ? (exitCode ?? 0) : 1,
     stdout: string('stdout') || string('output'),
     stderr: status === 200 ? string('stderr') : string('stderr') || httpError,
-    ...(object.outputUrl && { outputUrl: object.outputUrl }),
+    ...outputUrl,
   }
 }
 
 describe('what comes of an answer', () => {
-  it.each(statuses)(
-    `with status %i is what body and type say (${types.length} types, ${bodies.length} bodies)`,
-    async (status) => {
-      const cases = types.flatMap((type) => bodies.map((body) => [type, body]))
-      const server = await loopback((_, response, { number }) => {
-        const [type, body] = cases[number - 1]
-        response.writeHead(status, 'Quite Odd', type && { 'content-type': type })
-        response.end(body)
-      })
-      const adapter = make(server.url)
-      for (const [type, body] of cases) {
-        const result = await adapter.execute(job())
-        expect([type, body, result]).toEqual([
-          type,
-          body,
-          { ...expected(status, type, body), durationMs: expect.any(Number) },
-        ])
-      }
-      expect(server.requests.length).toBe(cases.length)
-    },
-  )
+  matrix(make, (adapter) => adapter.execute(job()), expected)
 
   it.each([
     ['7', 7000],

@@ -1,9 +1,22 @@
 //! Hands work from the thread of the callers to the runtime and awaits its answer there.
 
-use std::time::Duration;
+use std::{any::Any, fmt, time::Duration};
 
+use futures_util::future::LocalBoxFuture;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+/// Lets a future run on the thread of the callers.
+pub trait LocalSpawner: fmt::Debug {
+    /// Runs `work` to its end, and keeps the process alive until then.
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>);
+
+    /// Calls `last` when the thread of the callers ends with work on it, which is then forgotten, not dropped; not once the
+    /// returned value has been dropped.
+    fn at_end(&self, last: Box<dyn FnOnce()>) -> Box<dyn Any> {
+        Box::new(last)
+    }
+}
 
 /// Runs `work` on the runtime. It goes on when the returned future is dropped.
 pub(crate) fn spawn<T: Send + 'static>(

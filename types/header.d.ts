@@ -561,3 +561,61 @@ export interface CloudRunAdapterConfig {
   /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
   storage?: ArtifactStorage
 }
+
+/** Which function of Azure Functions renders the chunks. */
+export interface AzureFunctionsAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** Its key, sent as `x-functions-key`. Default: none. */
+  functionKey?: string
+  /** Where the definition of the job is, for jobs without `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Cloudflare Worker renders the chunks. */
+export interface CloudflareWorkersAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the definition of the job is; goes before `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which deployment on Deno Deploy renders the chunks. */
+export interface DenoDeployAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which Vercel function renders the chunks. */
+export interface VercelAdapterConfig {
+  /** Its URL. */
+  serviceUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Where the definition of the job is, for jobs without `meta.jobDefUrl`. */
+  jobDefUrl?: string
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}
+
+/** Which web function on Modal runs the commands. */
+export interface ModalAdapterConfig {
+  /** Its URL. */
+  endpointUrl: string
+  /** A bearer token. Default: none. */
+  authToken?: string
+  /** Which variables of this process it gets, beside those that a job sets for itself; `true` for all. Default: none. */
+  forwardEnv?: string[] | true
+  /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
+  storage?: ArtifactStorage
+}

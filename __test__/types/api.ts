@@ -3,7 +3,10 @@ import type { Server } from 'node:http'
 import * as lib from '../../index.js'
 import {
   AwsLambdaAdapter,
+  AzureFunctionsAdapter,
   CloudRunAdapter,
+  CloudflareWorkersAdapter,
+  DenoDeployAdapter,
   FfmpegStitcher,
   FileJobRepository,
   INFRASTRUCTURE_VERSION,
@@ -13,9 +16,11 @@ import {
   GcsStorageAdapter,
   LocalStorageAdapter,
   LocalWorkerAdapter,
+  ModalAdapter,
   R2StorageAdapter,
   RenderExecutor,
   S3StorageAdapter,
+  VercelAdapter,
   WorkerRuntime,
   createAwsHandler,
   createCloudRunServer,
@@ -337,7 +342,17 @@ async function uses(): Promise<void> {
 
   const lambda: WorkerAdapter = new AwsLambdaAdapter({ functionName: 'render', region: 'eu-central-1', storage: local })
   const cloudRun: WorkerAdapter = new CloudRunAdapter({ serviceUrl: 'https://render.run.app', auth: false })
-  void [lambda, cloudRun, new JobExecutor(lambda)]
+  const serviceUrl = 'https://render.example'
+  const jobDefUrl = 's3://bucket/a/job.json'
+  const services: WorkerAdapter[] = [
+    new AzureFunctionsAdapter({ serviceUrl, functionKey: 'key', jobDefUrl, storage: local }),
+    new CloudflareWorkersAdapter({ serviceUrl, authToken: 'token', jobDefUrl, storage: local }),
+    new DenoDeployAdapter({ serviceUrl, authToken: 'token', storage: local }),
+    new VercelAdapter({ serviceUrl, authToken: 'token', jobDefUrl, storage: local }),
+    new ModalAdapter({ endpointUrl: serviceUrl, authToken: 'token', forwardEnv: ['TOKEN'], storage: local }),
+    new ModalAdapter({ endpointUrl: serviceUrl, forwardEnv: true }),
+  ]
+  void [lambda, cloudRun, services, new JobExecutor(lambda)]
 
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
 
@@ -427,6 +442,10 @@ new RenderExecutor()
 new AwsLambdaAdapter({ region: 'eu-central-1' })
 // @ts-expect-error: a service has a URL
 new CloudRunAdapter({})
+// @ts-expect-error: only the URL of the job decides where the definition is
+new DenoDeployAdapter({ serviceUrl: 'https://render.example', jobDefUrl: 's3://bucket/a/job.json' })
+// @ts-expect-error: all or some, by name
+new ModalAdapter({ endpointUrl: 'https://render.example', forwardEnv: 'PATH' })
 // @ts-expect-error: a runtime needs a workspace
 new WorkerRuntime({})
 // @ts-expect-error: ports are numbers

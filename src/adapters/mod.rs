@@ -2,11 +2,23 @@
 
 #[cfg(feature = "aws")]
 mod aws_lambda;
+#[cfg(feature = "http")]
+mod azure_functions;
 #[cfg(feature = "gcp")]
 mod cloud_run;
+#[cfg(feature = "http")]
+mod cloudflare_workers;
+#[cfg(feature = "http")]
+mod deno_deploy;
+#[cfg(feature = "http")]
+mod environment;
 mod local;
 #[cfg(feature = "http")]
+mod modal;
+#[cfg(feature = "http")]
 mod service;
+#[cfg(feature = "http")]
+mod vercel;
 
 use std::fmt;
 
@@ -14,16 +26,28 @@ use futures_util::future::LocalBoxFuture;
 
 #[cfg(feature = "aws")]
 pub use aws_lambda::{AwsLambdaAdapter, AwsLambdaAdapterConfig};
+#[cfg(feature = "http")]
+pub use azure_functions::{AzureFunctionsAdapter, AzureFunctionsAdapterConfig};
 #[cfg(feature = "gcp")]
 pub use cloud_run::{CloudRunAdapter, CloudRunAdapterConfig};
+#[cfg(feature = "http")]
+pub use cloudflare_workers::{CloudflareWorkersAdapter, CloudflareWorkersAdapterConfig};
+#[cfg(feature = "http")]
+pub use deno_deploy::{DenoDeployAdapter, DenoDeployAdapterConfig};
+#[cfg(feature = "http")]
+pub use environment::ForwardEnv;
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
 #[cfg(feature = "http")]
+pub use modal::{ModalAdapter, ModalAdapterConfig};
+#[cfg(feature = "http")]
 pub use service::Surroundings;
+#[cfg(feature = "http")]
+pub use vercel::{VercelAdapter, VercelAdapterConfig};
 
 use crate::{
     Result,
-    model::{WorkerJob, WorkerResult},
+    model::{RetryHint, WorkerJob, WorkerResult},
 };
 
 /// Runs commands somewhere.
@@ -53,14 +77,32 @@ pub trait WorkerAdapter: fmt::Debug {
     }
 }
 
-/// Why a chunk could not be sent to a worker.
+/// Why a worker did not do what it should.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An adapter that renders chunks was not told which.
-    #[error("{adapter} requires job.meta.chunkId to be set")]
-    NoChunk {
-        /// The adapter.
-        adapter: &'static str,
+    /// The adapter was not told everything that it needs.
+    #[error("{0}")]
+    Incomplete(String),
+    /// The call was aborted, as `fetch` says it. JavaScript receives an `AbortError` with code 20.
+    #[error("This operation was aborted")]
+    Aborted,
+    /// The worker could not be reached, or said no. JavaScript receives an `Error` with `retry`.
+    #[error("{text}")]
+    Failed {
+        /// What happened.
+        text: String,
+        /// What to make of it.
+        retry: Option<RetryHint>,
+        /// Whether it took too long.
+        timed_out: bool,
     },
+}
+
+impl Error {
+    /// Something that went wrong.
+    #[cfg(feature = "http")]
+    pub(crate) fn failed(text: impl Into<String>, retry: Option<RetryHint>) -> Self {
+        Self::Failed { text: text.into(), retry, timed_out: false }
+    }
 }

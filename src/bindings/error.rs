@@ -8,7 +8,7 @@ use super::{
     value::{JsResult, Thrown, Type, Value},
 };
 use crate::{
-    Error,
+    Error, adapters,
     error::{Foreign, SystemError},
     model::{ExitCode, RetryHint},
     process::{self, Report},
@@ -103,6 +103,14 @@ impl Realm {
                 });
                 value
             }
+            Error::Adapter(adapters::Error::Aborted) => {
+                let value = self.error(&error.to_string());
+                self.decorate(value, |_| {
+                    js.set(value, c"name", js.string("AbortError"))?;
+                    js.set(value, c"code", js.number(20.0))
+                });
+                value
+            }
             Error::InvalidInput(invalid) => {
                 let value = self.error_of(c"TypeError", &invalid.to_string());
                 if let Some(code) = invalid.code {
@@ -118,6 +126,13 @@ impl Realm {
                 let value = self.error(&other.to_string());
                 self.decorate(value, |realm| match (other, other.report()) {
                     (_, Some(report)) => realm.report_fields(value, report, other.is_timeout()),
+                    (Error::Adapter(adapters::Error::Failed { retry, timed_out, .. }), None) => {
+                        if *timed_out {
+                            js.set(value, c"timedOut", js.boolean(true)?)?;
+                        }
+                        let hint = retry.map(|retry| realm.hint_value(retry)).transpose()?;
+                        hint.map_or(Ok(()), |hint| js.set(value, c"retry", hint))
+                    }
                     (_, None) if other.is_timeout() => {
                         js.set(value, c"timedOut", js.boolean(true)?)
                     }

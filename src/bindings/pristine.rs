@@ -21,6 +21,16 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"AwsLambdaAdapter", &[c"execute"]),
     #[cfg(feature = "gcp")]
     (c"CloudRunAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"AzureFunctionsAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"CloudflareWorkersAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"DenoDeployAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"VercelAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"ModalAdapter", &[c"execute"]),
     (c"JobExecutor", &[c"execute"]),
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),

@@ -36,8 +36,8 @@ use super::{
     value::{Js, Value},
 };
 use crate::{
-    orchestrator::LocalSpawner,
     process::{Guardian, Supervisor},
+    task::LocalSpawner,
 };
 
 /// More threads than this have nothing to do: they start processes and wait.

@@ -60,7 +60,7 @@ pub enum Error {
     /// Assets, a definition or an output could not be stored or fetched.
     #[error(transparent)]
     Storage(storage::Error),
-    /// A chunk could not be sent to a worker.
+    /// A worker did not do what it should.
     #[error(transparent)]
     Adapter(adapters::Error),
     /// A chunk could not be run inside a worker.
@@ -93,9 +93,12 @@ impl Error {
     pub fn retry(&self) -> Option<RetryHint> {
         match self {
             Self::Foreign(value) => value.retry(),
-            Self::Job(orchestrator::Error::ChunkExit { retry, .. }) => *retry,
+            Self::Job(orchestrator::Error::ChunkExit { retry, .. })
+            | Self::Adapter(adapters::Error::Failed { retry, .. }) => *retry,
             // What is missing will be missing every time.
-            Self::Adapter(_) => Some(RetryHint { kind: RetryKind::Fatal, after: None }),
+            Self::Adapter(adapters::Error::Incomplete(_)) => {
+                Some(RetryHint { kind: RetryKind::Fatal, after: None })
+            }
             _ => None,
         }
     }
@@ -105,6 +108,7 @@ impl Error {
         match self {
             Self::Process(failure) => failure.error.is_timeout(),
             Self::Job(error) => error.is_timeout(),
+            Self::Adapter(adapters::Error::Failed { timed_out, .. }) => *timed_out,
             _ => false,
         }
     }
@@ -112,7 +116,7 @@ impl Error {
     /// Whether the error says that the work was aborted.
     pub fn is_abort(&self) -> bool {
         match self {
-            Self::Aborted | Self::Abandoned => true,
+            Self::Aborted | Self::Abandoned | Self::Adapter(adapters::Error::Aborted) => true,
             Self::Foreign(value) => value.is_abort(),
             _ => false,
         }

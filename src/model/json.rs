@@ -93,7 +93,7 @@ pub fn indent(
 }
 
 /// Valid JSON without white space; `None` for what is none.
-#[cfg(feature = "http")]
+#[cfg(feature = "gcp")]
 pub(crate) fn squeezed(text: &str) -> Option<String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
     let source = text.as_bytes();

@@ -13,12 +13,13 @@ use futures_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{FailureSlot, LocalSpawner};
+use super::FailureSlot;
 use crate::{
     Error, Result,
     error::millis,
     model::{EventKind, JobEvent, JobStatus},
     repository::{Appended, JobRepository, Journal},
+    task::LocalSpawner,
 };
 
 /// Owns the record of a job while it runs. Whatever changes it is applied here, in order; the newest state goes to the

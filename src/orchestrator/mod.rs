@@ -14,12 +14,14 @@ use futures_util::future::LocalBoxFuture;
 
 pub use executor::JobExecutor;
 pub use gate::{Gate, Lane, Permit};
-pub use manager::{JobManager, JobManagerOptions, LocalSpawner, StoredOptions};
+pub use manager::{JobManager, JobManagerOptions, StoredOptions};
 pub use options::{
     AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
     VerifyChunks,
 };
 pub use retry::{RetryBackoff, RetryJudge};
+
+pub use crate::task::LocalSpawner;
 
 use crate::{
     Result,

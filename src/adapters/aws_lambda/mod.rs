@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     WorkerAdapter,
-    service::{Call, ChunkRequest, Reply, Surroundings, chunk_of, first_url, tell},
+    service::{Call, ChunkRequest, Reply, Surroundings, chunk_of, first_url},
 };
 use crate::{
     Result,
@@ -59,7 +59,7 @@ impl AwsLambdaAdapter {
             Some(request) => {
                 let work =
                     invoke(Arc::clone(&self.config), Arc::clone(&self.client), request.body());
-                match self.around.call(&job, &request, job.timeout, work).await {
+                match self.around.call(&job, Some(&request), job.timeout, work).await {
                     Call::Answered(reply) => reply,
                     Call::Aborted => Reply::failed("Job was aborted", None),
                     Call::TimedOut(limit) => Reply::timed_out(limit, ""),
@@ -70,9 +70,7 @@ impl AwsLambdaAdapter {
                 Some(FATAL),
             ),
         };
-        let result = reply.into_result(&job, started);
-        tell(&job, &result).await;
-        Ok(result)
+        Ok(reply.settle(&job, started).await)
     }
 }
 

@@ -1,62 +1,26 @@
 //! What a service's answer says.
 
 use super::{
-    super::service::{Fields, Reply, json_object},
+    super::service::{Reply, Said},
     PREFIX,
 };
-use crate::{
-    cloud::{failure, http::Answer},
-    model::{decode_utf8, json},
-};
-
-/// So many characters of an answer that is none are shown.
-const SHOWN: usize = 200;
+use crate::cloud::http::Answer;
 
 /// Reads an answer.
 pub(super) fn read(answer: Answer) -> Reply {
-    let (status, retry_after) = (answer.status.as_u16(), answer.header("retry-after"));
-    let is_text =
-        answer.header("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/"));
-    let retry = failure::hint(status, retry_after);
-    let body = decode_utf8(answer.body);
-    let object = json_object(&body);
-    if !answer.status.is_success() {
-        // The worker has done what it could: not the platform has failed, but the chunk.
-        let is_own =
-            status >= 500 && object.is_some_and(|object| object.exit_code("exitCode").is_some());
-        let body = if is_text { json::string(&body) } else { as_json(&body) };
-        let text = format!("{PREFIX}HTTP {status}: {body}");
-        return Reply::failed(text, Some(retry).filter(|_| !is_own));
+    let said = Said::from(answer);
+    if !said.is_success {
+        let text = format!("{PREFIX}HTTP {}: {}", said.status, said.as_json());
+        return Reply::failed(text, said.retry());
     }
-    let Some(object) = object else {
-        if status == 200 {
-            let shown: String = body.chars().take(SHOWN).collect();
-            return Reply::failed(
-                format!("{PREFIX}the answer is not a JSON object: {shown}"),
-                None,
-            );
-        }
-        return Reply::failed(http_error(status, &answer.reason), None);
-    };
-    let some = |name| object.text(name).filter(|text| !text.is_empty());
-    let stdout = some("stdout").or_else(|| some("output")).unwrap_or_default().to_owned();
-    let output_url = object.output_url();
-    if status == 200 {
-        let stderr = object.text("stderr").unwrap_or_default().to_owned();
-        let exit_code = object.exit_code("exitCode").unwrap_or(0);
-        return Reply { exit_code, stdout, stderr, output_url, ..Reply::default() };
+    let (is_ok, error) =
+        (said.status == 200, format!("HTTP Error {}: {}", said.status, said.reason));
+    match (is_ok, said.object.is_some()) {
+        (true, true) => said.into_fields(),
+        (true, false) => Reply::failed(format!("{PREFIX}{}", said.is_no_object()), None),
+        (false, true) => Reply { exit_code: 1, ..said.into_fields() }.or_stderr(error),
+        (false, false) => Reply::failed(error, None),
     }
-    let stderr = some("stderr").map_or_else(|| http_error(status, &answer.reason), str::to_owned);
-    Reply { exit_code: 1, stdout, stderr, output_url, ..Reply::default() }
-}
-
-fn http_error(status: u16, reason: &str) -> String {
-    format!("HTTP Error {status}: {reason}")
-}
-
-/// A text as JSON: what it is, without white space, or a string.
-fn as_json(text: &str) -> String {
-    json::squeezed(text).unwrap_or_else(|| json::string(text))
 }
 
 #[cfg(test)]

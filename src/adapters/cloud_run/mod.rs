@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
-use reqwest::{StatusCode, header::CONTENT_TYPE};
+use reqwest::StatusCode;
 
 use super::{
     WorkerAdapter,
-    service::{Call, ChunkRequest, Reply, Surroundings, chunk_of, first_url, tell},
+    service::{Call, ChunkRequest, Endpoint, Reply, Surroundings, chunk_of, first_url},
 };
 use crate::{
     Result,
@@ -64,7 +64,7 @@ impl CloudRunAdapter {
                 let work =
                     render(Arc::clone(&self.config), Arc::clone(&self.tokens), request.body());
                 let limit = job.timeout.map_or(LIMIT, |timeout| timeout.min(LIMIT));
-                match self.around.call(&job, &request, Some(limit), work).await {
+                match self.around.call(&job, Some(&request), Some(limit), work).await {
                     Call::Answered(reply) => reply,
                     Call::Aborted => Reply::failed(format!("{PREFIX}Job was aborted"), None),
                     Call::TimedOut(limit) => Reply::timed_out(limit, PREFIX),
@@ -75,9 +75,7 @@ impl CloudRunAdapter {
                 Some(FATAL),
             ),
         };
-        let result = reply.into_result(&job, started);
-        tell(&job, &result).await;
-        Ok(result)
+        Ok(reply.settle(&job, started).await)
     }
 }
 
@@ -122,14 +120,7 @@ async fn post(
     token: Option<&str>,
     body: String,
 ) -> std::result::Result<Answer, Error> {
-    let mut request = http::client()?
-        .post(&config.service_url)
-        .header(CONTENT_TYPE, "application/json")
-        .body(body);
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    Ok(http::send(request).await?)
+    Ok(Endpoint::bearer(config.service_url.clone(), token).post(body).await?)
 }
 
 /// Why the service did not answer.

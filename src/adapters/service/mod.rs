@@ -1,20 +1,30 @@
 //! What adapters share that have a service render their chunks.
 
+mod endpoint;
 mod reply;
+mod said;
+mod strict;
 
 use std::{rc::Rc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-pub(super) use reply::{Fields, Reply, json_object, parse};
+pub(super) use endpoint::Endpoint;
+pub(super) use reply::{Fields, Reply};
+#[cfg(feature = "aws")]
+pub(super) use reply::{json_object, parse};
+pub(super) use said::Said;
+pub(super) use strict::StrictService;
 
-use super::Error;
+use super::{EnvironmentSource, Error};
 use crate::{
+    cloud::http,
     console::Console,
     error::exact_millis,
     model::{ChunkId, OutputTarget, Text, WorkerJob, WorkerResult, json},
     process::KILL_GRACE,
     storage::ArtifactStorage,
+    task::LocalSpawner,
 };
 
 /// What such an adapter has around it.
@@ -24,6 +34,10 @@ pub struct Surroundings {
     pub storage: Option<Rc<dyn ArtifactStorage>>,
     /// Hears warnings.
     pub console: Rc<dyn Console>,
+    /// The variables of this process.
+    pub environment: Rc<dyn EnvironmentSource>,
+    /// Keeps the process alive for what has to be cleaned up.
+    pub spawner: Rc<dyn LocalSpawner>,
     /// Ends all calls, when there is nobody any more who waits for them.
     pub closing: CancellationToken,
 }
@@ -51,7 +65,8 @@ impl ChunkRequest {
 
 /// The chunk that a job renders.
 pub(super) fn chunk_of(job: &WorkerJob, adapter: &'static str) -> Result<ChunkId, Error> {
-    job.chunk_id.ok_or(Error::NoChunk { adapter })
+    let missing = || Error::Incomplete(format!("{adapter} requires job.meta.chunkId to be set"));
+    job.chunk_id.ok_or_else(missing)
 }
 
 /// The first of the places where the definition of a job may be that says something.
@@ -60,9 +75,9 @@ pub(super) fn first_url(places: [Option<&str>; 2]) -> Option<&str> {
 }
 
 /// How a call ended.
-pub(super) enum Call {
+pub(super) enum Call<T> {
     /// With an answer, or with the news that there is none.
-    Answered(Reply),
+    Answered(T),
     /// It was aborted.
     Aborted,
     /// It took longer than this.
@@ -72,13 +87,13 @@ pub(super) enum Call {
 impl Surroundings {
     /// Has `work` done on the runtime for as long as `job` wants it, at most for `limit`. Afterwards nothing of it goes on
     /// here; its worker is told by a mark.
-    pub(super) async fn call(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         job: &WorkerJob,
-        request: &ChunkRequest,
+        request: Option<&ChunkRequest>,
         limit: Option<Duration>,
-        work: impl Future<Output = Reply> + Send + 'static,
-    ) -> Call {
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Call<T> {
         if job.cancel.is_cancelled() {
             return Call::Aborted;
         }
@@ -95,10 +110,25 @@ impl Surroundings {
         // A panic in a task is a bug of ours and goes on in the caller.
         let call = AbortOnDropHandle::new(tokio::spawn(bounded)).await;
         let call = call.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        if !matches!(call, Call::Answered(_)) {
+        if !matches!(call, Call::Answered(_))
+            && let Some(request) = request
+        {
             self.mark_cancelled(job, request).await;
         }
         call
+    }
+
+    /// Has an `endpoint` do what `body` says, for as long as `job` wants it.
+    pub(super) async fn post(
+        &self,
+        job: &WorkerJob,
+        request: Option<&ChunkRequest>,
+        endpoint: &Endpoint,
+        body: String,
+    ) -> Call<Result<Said, http::Error>> {
+        let endpoint = endpoint.clone();
+        let work = async move { endpoint.post(body).await.map(Said::from) };
+        self.call(job, request, job.timeout, work).await
     }
 
     /// Tells the worker that nobody wants its chunk any more. It is a matter of money, not of correctness: what goes wrong

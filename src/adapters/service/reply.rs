@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use super::tell;
 use crate::{
     error::{exact_millis, millis},
     model::{ExitCode, RetryHint, Text, WorkerJob, WorkerResult},
@@ -18,6 +19,8 @@ pub(in super::super) struct Reply {
     pub(in super::super) output_url: Option<String>,
     pub(in super::super) retry: Option<RetryHint>,
     pub(in super::super) timed_out: bool,
+    /// How long the worker says it took; default: how long the call took.
+    pub(in super::super) duration_ms: Option<f64>,
 }
 
 impl Reply {
@@ -26,14 +29,28 @@ impl Reply {
         Self { exit_code: 1, stderr: stderr.into(), retry, ..Self::default() }
     }
 
+    /// With this in the place of an empty standard error.
+    pub(in super::super) fn or_stderr(mut self, text: String) -> Self {
+        if self.stderr.is_empty() {
+            self.stderr = text;
+        }
+        self
+    }
+
     /// A call that was not waited for any longer.
     pub(in super::super) fn timed_out(limit: Duration, prefix: &str) -> Self {
         let text = format!("{prefix}Worker job timed out after {}ms", exact_millis(limit));
         Self { timed_out: true, ..Self::failed(text, None) }
     }
 
-    /// The result of a call that began at `started`.
-    pub(in super::super) fn into_result(self, job: &WorkerJob, started: Instant) -> WorkerResult {
+    /// The result of a call that began at `started`. Those who listen hear of it.
+    pub(in super::super) async fn settle(self, job: &WorkerJob, started: Instant) -> WorkerResult {
+        let result = self.into_result(job, started);
+        tell(job, &result).await;
+        result
+    }
+
+    fn into_result(self, job: &WorkerJob, started: Instant) -> WorkerResult {
         let text = |text: String| {
             let text = Text::from(text);
             job.max_output.map_or_else(|| text.clone(), |max| text.clipped(max))
@@ -42,7 +59,7 @@ impl Reply {
             exit_code: ExitCode::Code(self.exit_code),
             stdout: text(self.stdout),
             stderr: text(self.stderr),
-            duration_ms: millis(started.elapsed()),
+            duration_ms: self.duration_ms.unwrap_or_else(|| millis(started.elapsed())),
             timed_out: self.timed_out,
             retry: self.retry,
             output_url: self.output_url,

@@ -5,7 +5,9 @@ use std::{cell::RefCell, future::pending};
 use futures_util::future::LocalBoxFuture;
 
 use super::*;
-use crate::{Result, console::testing::Recorder, model::JobSpec, storage::Exclusions};
+use crate::{
+    Result, console::testing::Recorder, model::JobSpec, process::Environment, storage::Exclusions,
+};
 
 /// Keeps the marks, or fails, or never answers.
 #[derive(Debug, Default)]
@@ -85,6 +87,22 @@ impl ArtifactStorage for Marks {
     }
 }
 
+/// No variables, and nobody who waits.
+#[derive(Debug)]
+struct Nothing;
+
+impl EnvironmentSource for Nothing {
+    fn snapshot(&self) -> Environment {
+        Environment(Vec::new())
+    }
+}
+
+impl LocalSpawner for Nothing {
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        tokio::task::spawn_local(work);
+    }
+}
+
 struct Scene {
     marks: Rc<Marks>,
     console: Rc<Recorder>,
@@ -97,6 +115,8 @@ fn scene(marks: Marks) -> Scene {
     let around = Surroundings {
         storage: Some(Rc::clone(&marks) as _),
         console: Rc::clone(&console) as _,
+        environment: Rc::new(Nothing),
+        spawner: Rc::new(Nothing),
         closing: CancellationToken::new(),
     };
     Scene { marks, console, around, job: WorkerJob::default() }
@@ -107,9 +127,9 @@ impl Scene {
         &self,
         limit: Option<Duration>,
         work: impl Future<Output = Reply> + Send + 'static,
-    ) -> Call {
+    ) -> Call<Reply> {
         let request = ChunkRequest::new(ChunkId::new(7.0), "s3://b/j/job.json");
-        self.around.call(&self.job, &request, limit, work).await
+        self.around.call(&self.job, Some(&request), limit, work).await
     }
 
     fn marked(&self) -> usize {

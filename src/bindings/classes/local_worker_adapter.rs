@@ -58,7 +58,8 @@ impl LocalWorkerAdapter {
 }
 
 fn execute(realm: &Rc<Realm>, adapter: &CoreLocalWorkerAdapter, job: Value) -> Result<Value> {
-    let DirectJob { job, failure, listeners, ropes, listener } = realm.read_worker_job(job)?;
+    let DirectJob { job, failure, listeners, ropes, listener } =
+        realm.read_worker_job(job, true)?;
     let adapter = adapter.clone();
     let (cancel, timeout, heard) = (job.cancel.clone(), job.timeout, Rc::clone(realm));
     let work = async move {

@@ -2,10 +2,16 @@
 
 #[cfg(feature = "aws")]
 mod aws_lambda_adapter;
+#[cfg(feature = "http")]
+mod azure_functions_adapter;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod bucket_methods;
 #[cfg(feature = "gcp")]
 mod cloud_run_adapter;
+#[cfg(feature = "http")]
+mod cloudflare_workers_adapter;
+#[cfg(feature = "http")]
+mod deno_deploy_adapter;
 mod ffmpeg_stitcher;
 mod file_job_repository;
 mod functions;
@@ -17,6 +23,8 @@ mod job_executor;
 mod job_manager;
 mod local_storage_adapter;
 mod local_worker_adapter;
+#[cfg(feature = "http")]
+mod modal_adapter;
 #[cfg(feature = "aws")]
 mod r2_storage_adapter;
 mod render_executor;
@@ -25,12 +33,20 @@ mod s3_storage_adapter;
 #[cfg(feature = "http")]
 mod service_adapter;
 mod storage;
+#[cfg(feature = "http")]
+mod vercel_adapter;
 mod worker_runtime;
 
 #[cfg(feature = "aws")]
 pub(super) use aws_lambda_adapter::AwsLambdaAdapter;
+#[cfg(feature = "http")]
+pub(super) use azure_functions_adapter::AzureFunctionsAdapter;
 #[cfg(feature = "gcp")]
 pub(super) use cloud_run_adapter::CloudRunAdapter;
+#[cfg(feature = "http")]
+pub(super) use cloudflare_workers_adapter::CloudflareWorkersAdapter;
+#[cfg(feature = "http")]
+pub(super) use deno_deploy_adapter::DenoDeployAdapter;
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
 #[cfg(feature = "gcp")]
@@ -39,10 +55,14 @@ pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;
 pub(super) use local_storage_adapter::LocalStorageAdapter;
 pub(super) use local_worker_adapter::LocalWorkerAdapter;
+#[cfg(feature = "http")]
+pub(super) use modal_adapter::ModalAdapter;
 #[cfg(feature = "aws")]
 pub(super) use r2_storage_adapter::R2StorageAdapter;
 #[cfg(feature = "aws")]
 pub(super) use s3_storage_adapter::S3StorageAdapter;
+#[cfg(feature = "http")]
+pub(super) use vercel_adapter::VercelAdapter;
 
 use std::{
     ffi::CStr,

@@ -8,7 +8,8 @@ use super::{
     super::{
         convert::DirectJob,
         js::UserStorage,
-        realm::{Realm, RealmConsole},
+        realm::{Realm, RealmConsole, RealmEnvironment},
+        state::Spawner,
         text::JsText,
         value::{Thrown, Type, Value},
     },
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapters::{Surroundings, WorkerAdapter},
+    adapters::{ForwardEnv, Surroundings, WorkerAdapter},
 };
 
 /// An adapter, and the realm it was made in.
@@ -48,7 +49,7 @@ impl ServiceAdapter {
     pub(super) fn execute<'env>(&self, job: Unknown<'env>) -> Unknown<'env> {
         answer(&self.realm, |realm| {
             let DirectJob { job, failure, listeners, listener, .. } =
-                realm.read_chunk_job(argument(&job))?;
+                realm.read_service_job(argument(&job), self.core.runs_commands())?;
             let (adapter, cancel) = (Rc::clone(&self.core), job.cancel.clone());
             let work = async move {
                 let outcome = adapter.execute(job).await;
@@ -96,10 +97,29 @@ impl<'a> Config<'a> {
     }
 
     /// Whether `name` is `false` itself.
+    #[cfg(feature = "gcp")]
     pub(super) fn is_off(&self, name: &CStr) -> Result<bool> {
         let js = self.realm.state.js;
         let value = self.realm.caught(js.get(self.object, name))?;
         Ok(js.type_of(value) == Type::Boolean && !js.truthy(value))
+    }
+
+    /// `forwardEnv`: names of variables, or `true` for all.
+    pub(super) fn forward_env(&self) -> Result<ForwardEnv> {
+        let (realm, js) = (self.realm, self.realm.state.js);
+        let Some(value) = realm.caught(js.get_some(self.object, c"forwardEnv"))? else {
+            return Ok(ForwardEnv::default());
+        };
+        if js.type_of(value) == Type::Boolean {
+            return Ok(if js.truthy(value) { ForwardEnv::All } else { ForwardEnv::default() });
+        }
+        let wrong = || Error::invalid("forwardEnv", "an array of strings, or true");
+        if !js.is_array(value) {
+            return Err(wrong());
+        }
+        let name = |index| js.as_string(realm.caught(js.element(value, index))?).ok_or_else(wrong);
+        let names: Result<_> = (0..realm.caught(js.len(value))?).map(name).collect();
+        names.map(ForwardEnv::Named)
     }
 
     fn surroundings(&self) -> Result<Surroundings> {
@@ -108,6 +128,8 @@ impl<'a> Config<'a> {
         Ok(Surroundings {
             storage: storage.map(|storage| UserStorage::shared(realm, storage)).transpose()?,
             console: Rc::new(RealmConsole(Rc::clone(realm))),
+            environment: Rc::new(RealmEnvironment(Rc::clone(realm))),
+            spawner: Rc::new(Spawner(Rc::clone(&realm.state))),
             closing: realm.state.closing.clone(),
         })
     }

@@ -11,11 +11,22 @@ use crate::{
 };
 
 impl Realm {
-    /// Reads as much of a `WorkerJob` as a service needs that renders a chunk of it. Its command is in the definition.
-    pub(in super::super) fn read_chunk_job(
+    /// Reads a `WorkerJob` for a service: its command, where it `runs_commands`, and which chunk it is.
+    pub(in super::super) fn read_service_job(
         self: &std::rc::Rc<Self>,
         value: Value,
+        runs_commands: bool,
     ) -> Result<DirectJob> {
+        if !runs_commands {
+            return self.read_chunk_job(value);
+        }
+        let mut read = self.read_worker_job(value, false)?;
+        (read.job.chunk_id, read.job.job_def_url) = self.read_meta(value)?;
+        Ok(read)
+    }
+
+    /// Reads as much of a `WorkerJob` as a service needs that renders a chunk of it. Its command is in the definition.
+    fn read_chunk_job(self: &std::rc::Rc<Self>, value: Value) -> Result<DirectJob> {
         let js = self.state.js;
         super::require_object(js, value, "job")?;
         let (chunk_id, job_def_url) = self.read_meta(value)?;

@@ -32,8 +32,12 @@ pub(in super::super) struct DirectJob {
 }
 
 impl Realm {
-    /// Reads a `WorkerJob`.
-    pub(in super::super) fn read_worker_job(self: &Rc<Self>, value: Value) -> Result<DirectJob> {
+    /// Reads a `WorkerJob`. With `ropes` what callbacks hear is put together in JavaScript already.
+    pub(in super::super) fn read_worker_job(
+        self: &Rc<Self>,
+        value: Value,
+        ropes: bool,
+    ) -> Result<DirectJob> {
         let js = self.state.js;
         super::require_object(js, value, "job")?;
         let command = self.caught(js.get(value, c"command"))?;
@@ -51,7 +55,7 @@ impl Realm {
         let failure = FailureSlot::default();
         failure.cancels(&abort.token);
         let listeners = Listeners::new(self, failure.clone());
-        let whole = max_output.is_none();
+        let whole = ropes && max_output.is_none();
         let (stdout, stdout_rope) = self.target(value, c"onStdout", &listeners, whole)?;
         let (stderr, stderr_rope) = self.target(value, c"onStderr", &listeners, whole)?;
         let job = WorkerJob {

@@ -4,14 +4,10 @@ use std::{ffi::CStr, pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-#[cfg(feature = "aws")]
-use super::super::classes::AwsLambdaAdapter;
-#[cfg(feature = "gcp")]
-use super::super::classes::CloudRunAdapter;
 use super::{
     super::{
         abort::AbortTwin,
-        classes::LocalWorkerAdapter,
+        classes,
         convert::JsExecution,
         pristine::instance,
         promise::Settled,
@@ -38,16 +34,36 @@ pub(in super::super) struct UserWorkerAdapter {
 
 /// The adapter of ours that `value` is or inherits from, with its class.
 fn native_adapter(state: &State, value: Value) -> Option<(&'static CStr, Rc<dyn WorkerAdapter>)> {
-    #[cfg(feature = "aws")]
-    if let Some(adapter) = instance::<AwsLambdaAdapter>(state, value) {
-        return Some((c"AwsLambdaAdapter", Rc::clone(&adapter.service.core)));
+    if let Some(adapter) = instance::<classes::LocalWorkerAdapter>(state, value) {
+        return Some((c"LocalWorkerAdapter", Rc::new(adapter.core.clone())));
     }
-    #[cfg(feature = "gcp")]
-    if let Some(adapter) = instance::<CloudRunAdapter>(state, value) {
-        return Some((c"CloudRunAdapter", Rc::clone(&adapter.service.core)));
+    macro_rules! services {
+        ($($(#[$condition:meta])? $name:literal $class:ident),+ $(,)?) => {
+            $(
+                $(#[$condition])?
+                if let Some(adapter) = instance::<classes::$class>(state, value) {
+                    return Some(($name, Rc::clone(&adapter.service.core)));
+                }
+            )+
+        };
     }
-    let adapter = instance::<LocalWorkerAdapter>(state, value)?;
-    Some((c"LocalWorkerAdapter", Rc::new(adapter.core.clone())))
+    services!(
+        #[cfg(feature = "aws")]
+        c"AwsLambdaAdapter" AwsLambdaAdapter,
+        #[cfg(feature = "gcp")]
+        c"CloudRunAdapter" CloudRunAdapter,
+        #[cfg(feature = "http")]
+        c"AzureFunctionsAdapter" AzureFunctionsAdapter,
+        #[cfg(feature = "http")]
+        c"CloudflareWorkersAdapter" CloudflareWorkersAdapter,
+        #[cfg(feature = "http")]
+        c"DenoDeployAdapter" DenoDeployAdapter,
+        #[cfg(feature = "http")]
+        c"VercelAdapter" VercelAdapter,
+        #[cfg(feature = "http")]
+        c"ModalAdapter" ModalAdapter,
+    );
+    None
 }
 
 impl UserWorkerAdapter {

@@ -9,12 +9,11 @@ mod run;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
-    fmt,
     rc::Rc,
     sync::Arc,
 };
 
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::join_all;
 use indexmap::IndexMap;
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +32,7 @@ use crate::{
     process::Supervisor,
     repository::{JobRepository, Stop, keyed_lock::KeyedLock},
     storage::ArtifactStorage,
+    task::LocalSpawner,
 };
 
 /// The states from which a job can go on.
@@ -43,18 +43,6 @@ const MOST_RESUMABLE: usize = 1000;
 const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// After so many of these looks its manager is asked again to stop it.
 const LOOKS_PER_REQUEST: usize = 10;
-
-/// Lets a future run on the thread of the callers.
-pub trait LocalSpawner: fmt::Debug {
-    /// Runs `work` to its end, and keeps the process alive until then.
-    fn spawn(&self, work: LocalBoxFuture<'static, ()>);
-
-    /// Calls `last` when the thread of the callers ends with work on it, which is then forgotten, not dropped; not once the
-    /// returned value has been dropped.
-    fn at_end(&self, last: Box<dyn FnOnce()>) -> Box<dyn std::any::Any> {
-        Box::new(last)
-    }
-}
 
 /// What is known of the options of a job that goes on.
 #[derive(Clone, Debug, Default)]

@@ -4,12 +4,13 @@ use std::{rc::Rc, sync::Arc};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-use super::{super::ledger::Ledger, LocalSpawner};
+use super::super::ledger::Ledger;
 use crate::{
     Result,
     model::{ChunkId, EventKind, JobPhase, LogEntry, OutputSink, Progress, WorkerResult},
     orchestrator::{FailureSlot, JobObserver, OutputStream},
     stitcher::VideoProof,
+    task::LocalSpawner,
 };
 
 /// Hears of a job for its manager.
