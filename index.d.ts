@@ -620,6 +620,69 @@ export interface ModalAdapterConfig {
   storage?: ArtifactStorage
 }
 
+/** What the machines of Fly.io are made of that render the chunks. */
+export interface FlyMachinesAdapterConfig {
+  /** A token that may make and delete machines in the app. */
+  apiToken: string
+  /** The app they belong to. */
+  appName: string
+  /** The image they run. */
+  imageRef: string
+  /** Where they run, such as `fra`. Default: where the platform likes. */
+  region?: string
+  /** Where the API is. Default `https://api.machines.dev/v1`. */
+  apiUrl?: string
+}
+
+/** What the servers at Hetzner are made of that run the commands. */
+export interface HetznerCloudAdapterConfig {
+  /** A token that may make and delete servers in the project. */
+  apiToken: string
+  /** Their type, such as `cx22`. */
+  serverType: string
+  /** The image they start with. It needs cloud-init, and curl or wget. */
+  image: string
+  /** The id of a key that may log in. Default: none. */
+  sshKeyId?: number
+  /** Where they are, such as `fsn1`. Default: where Hetzner likes. */
+  location?: string
+  /** The pause between two looks at a server, in milliseconds. Default 5000. */
+  pollIntervalMs?: number
+  /** The longest a command may take, with the start of its server, in milliseconds. Default 300000. */
+  timeoutMs?: number
+  /** Where the API is. Default `https://api.hetzner.cloud/v1`. */
+  apiUrl?: string
+  /** An S3, R2 or GCS storage of ours, through which servers hand in what came of their command. */
+  storage?: ArtifactStorage
+  /**
+   * Where they hand it in without such a storage: a URL that takes a `PUT` of a name below it, and gives it back with `GET`.
+   * Its query is kept.
+   */
+  resultUrl?: string
+  /** Which variables of this process commands get, beside those that a job sets for itself; `true` for all. Default: none. */
+  forwardEnv?: string[] | true
+}
+
+/** Which sandboxes on Cloudflare render the chunks. */
+export interface CloudflareSandboxAdapterConfig {
+  /** Whose they are. */
+  accountId: string
+  /** A token that may make and destroy them. */
+  apiToken: string
+  /** What they are made in. */
+  namespace: string
+  /** A command that they run in the place of the chunks' own. `meta.renderCommand` goes before it. */
+  renderCommand?: string
+  /** The pause between two looks at a sandbox, in milliseconds. Default 30000. */
+  pollIntervalMs?: number
+  /** How often it is looked before the chunk has failed. Default 60. */
+  maxPollAttempts?: number
+  /** Where logs are kept, as `logs/<id of the sandbox>`. Default: nowhere. */
+  logStorage?: ArtifactStorage
+  /** Where the API is. Default `https://api.cloudflare.com/client/v4`. */
+  apiUrl?: string
+}
+
 /**
  * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
  *
@@ -664,6 +727,31 @@ export declare class AzureFunctionsAdapter {
    * ${statusText}` and the body in `stderr`, else exit code 1 and the reason, and `retry` where the chunk itself has
    * not failed. An abort has exit code 143 (`Job execution aborted by signal`), a timeout 1. Both end the request at
    * once, and the worker hears of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
+ * Renders each chunk in a fresh sandbox on Cloudflare, which is destroyed whatever happens.
+ *
+ * The sandbox runs the chunk's command in `/workspace/helios`, with `HELIOS_JOB_PATH` and `HELIOS_CHUNK_INDEX` in its
+ * environment, and with the job's definition as `job.json` where its URL is one of HTTP.
+ */
+export declare class CloudflareSandboxAdapter {
+  /** Makes an adapter for the sandboxes of `config.namespace`. Nothing is sent before the first chunk. */
+  constructor(config: CloudflareSandboxAdapterConfig)
+  /**
+   * Makes a sandbox, begins the chunk's command there (`job.meta.renderCommand` or `config.renderCommand` in its
+   * place, where one is set), looks every `config.pollIntervalMs` milliseconds whether it has ended (the first time
+   * after six of these pauses, the second after two), at most `config.maxPollAttempts` times, and destroys the
+   * sandbox. The log is `stdout` of a chunk that succeeded, `stderr` of one that failed, without the codes that
+   * terminals take for colours; it also goes into `config.logStorage`, under `logs/${id}`.
+   *
+   * Rejects with `CloudflareSandboxAdapter requires job.meta.chunkId to be set`, with a `TypeError` that names the
+   * field, and with what a callback throws. Every other failure is a result with exit code 1 and the reason in
+   * `stderr`, behind `Cloudflare Sandbox execution failed: `, and with `retry` where another attempt may go well; so
+   * are an abort (`Job was cancelled`) and a timeout. After both it settles when the sandbox is destroyed; where
+   * that takes longer than `killGraceMs` (5 s), it goes on meanwhile and keeps the process alive.
    */
   execute(job: WorkerJob): Promise<WorkerResult>
 }
@@ -790,6 +878,30 @@ export declare class FileJobRepository {
 }
 
 /**
+ * Renders each chunk on a fresh Fly Machine, which is deleted whatever happens.
+ *
+ * The machine runs `config.imageRef` with `HELIOS_JOB_PAYLOAD`, which is `{ jobPath, chunkIndex }` as JSON, in its
+ * environment; it renders that chunk and ends.
+ */
+export declare class FlyMachinesAdapter {
+  /** Makes an adapter for the machines of `config.appName`. Nothing is sent before the first chunk. */
+  constructor(config: FlyMachinesAdapterConfig)
+  /**
+   * Makes a machine for the chunk (`job.meta.jobDefUrl`, `job.meta.chunkIndex` or `job.meta.chunkId`), waits until
+   * it has stopped, at most `job.timeout` milliseconds (default: no limit), and deletes it. The exit code is that of
+   * its exit event.
+   *
+   * Rejects with `jobDefUrl and chunkIndex are required in job.meta for FlyMachinesAdapter`, with a `TypeError` that
+   * names the field, with what a callback throws, with `Failed to create Fly Machine: ${status} ${statusText}
+   * ${body}`, with what there is to tell of a machine that vanished or has not said how it ended, these with `retry`
+   * where another attempt may go well, with `Job was aborted`, and with `Worker job timed out after ${ms}ms`. After
+   * an abort and a timeout it settles when the machine is deleted; where Fly takes longer than `killGraceMs` (5 s)
+   * to do that, it goes on meanwhile and keeps the process alive.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
  * Keeps what workers need in a bucket of Google Cloud Storage, through its XML API.
  *
  * URLs are `gcs://${bucket}/${jobId}`. Files are sent and fetched 16 at a time (`concurrency`), in pieces above 16 MiB;
@@ -840,6 +952,30 @@ export declare class GcsStorageAdapter {
   markCancelled(specUrl: string, chunkId: number): Promise<void>
   /** The mark that `markCancelled` left last, if there is one; each is different. `'deleted'` where there is no definition. */
   cancelMark(specUrl: string, chunkId: number): Promise<string | undefined>
+}
+
+/**
+ * Runs each command on a fresh server at Hetzner, which is deleted whatever happens.
+ *
+ * cloud-init runs the command, as root, hands in its exit code and output through `config.storage` (an S3, R2 or GCS
+ * storage, by signed URLs) or `config.resultUrl`, and turns the server off. Servers have the label `helios=worker`;
+ * those that somebody has left are deleted when their time is over, with the first command of each adapter.
+ */
+export declare class HetznerCloudAdapter {
+  /** Makes an adapter for servers of `config.serverType`. Nothing is sent before the first command. */
+  constructor(config: HetznerCloudAdapterConfig)
+  /**
+   * Makes a server that runs `job.command` with `job.args`, waits until it is off, looking every
+   * `config.pollIntervalMs` milliseconds, at most `config.timeoutMs` milliseconds (and `job.timeout`, if that is
+   * shorter), and deletes it. `onStdout` hears what is being done, and at the end the output.
+   *
+   * Rejects with a `TypeError` that names the field, and with what a callback throws. Every other failure is a
+   * result with exit code 1 and the reason in `stderr`, and with `retry` where another attempt may go well: `Failed
+   * to create server: …`, `Failed to poll server status: …`, `Execution timeout exceeded`, `Job aborted before
+   * execution`, `Job aborted during execution`, and with neither storage nor `resultUrl` that nobody would know what
+   * became of the command. Where the server cannot be deleted, `Failed to clean up server: …` is added.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
 }
 
 /** Keeps jobs in memory, as deep copies; what cannot be copied (functions, for example) is kept as it is. */

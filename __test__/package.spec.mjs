@@ -20,6 +20,9 @@ const classes = {
   LocalWorkerAdapter: ['execute'],
   AwsLambdaAdapter: ['execute'],
   CloudRunAdapter: ['execute'],
+  FlyMachinesAdapter: ['execute'],
+  HetznerCloudAdapter: ['execute'],
+  CloudflareSandboxAdapter: ['execute'],
   AzureFunctionsAdapter: ['execute'],
   CloudflareWorkersAdapter: ['execute'],
   DenoDeployAdapter: ['execute'],
@@ -50,7 +53,13 @@ const classes = {
 }
 const functions = ['createAwsHandler', 'createCloudRunServer', 'syncWorkspaceDependencies', 'initInfrastructure']
 const r2 = { bucket: 'b', accountId: 'a', accessKeyId: 'k', secretAccessKey: 's' }
+const fly = { apiToken: 't', appName: 'a', imageRef: 'i' }
+const sandbox = { accountId: 'a', apiToken: 't', namespace: 'n' }
+const hetzner = { apiToken: 't', serverType: 'cx22', image: 'debian-12' }
 const make = {
+  FlyMachinesAdapter: () => new lib.FlyMachinesAdapter(fly),
+  CloudflareSandboxAdapter: () => new lib.CloudflareSandboxAdapter(sandbox),
+  HetznerCloudAdapter: () => new lib.HetznerCloudAdapter(hetzner),
   AwsLambdaAdapter: () => new lib.AwsLambdaAdapter({ functionName: 'render' }),
   CloudRunAdapter: () => new lib.CloudRunAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
   AzureFunctionsAdapter: () => new lib.AzureFunctionsAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
@@ -110,6 +119,9 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       own = 1
     }
     const needed = {
+      FlyMachinesAdapter: [fly],
+      HetznerCloudAdapter: [hetzner],
+      CloudflareSandboxAdapter: [sandbox],
       AwsLambdaAdapter: [{ functionName: 'render' }],
       CloudRunAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],
       AzureFunctionsAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],

@@ -36,19 +36,29 @@ export class AwsLambdaAdapter {
   }
 }
 
-export class CloudRunAdapter {
+/** A service that renders a chunk for one request. */
+class FetchAdapter {
   #url
+  #headers
 
-  constructor({ serviceUrl }) {
-    this.#url = serviceUrl
+  constructor({ serviceUrl, endpointUrl, authToken }) {
+    this.#url = serviceUrl ?? endpointUrl
+    this.#headers = { 'content-type': 'application/json', ...(authToken && { authorization: `Bearer ${authToken}` }) }
   }
 
   async execute({ meta, signal }) {
     const startedAt = Date.now()
     const body = JSON.stringify({ jobPath: meta.jobDefUrl, chunkIndex: meta.chunkId })
-    const headers = { 'content-type': 'application/json' }
-    const response = await fetch(this.#url, { method: 'POST', headers, body, signal })
+    const response = await fetch(this.#url, { method: 'POST', headers: this.#headers, body, signal })
     const { exitCode, stdout, stderr } = await response.json()
     return { exitCode, stdout, stderr, durationMs: Date.now() - startedAt }
   }
+}
+export {
+  FetchAdapter as AzureFunctionsAdapter,
+  FetchAdapter as CloudRunAdapter,
+  FetchAdapter as CloudflareWorkersAdapter,
+  FetchAdapter as DenoDeployAdapter,
+  FetchAdapter as ModalAdapter,
+  FetchAdapter as VercelAdapter,
 }

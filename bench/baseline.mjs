@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { resolve as resolvePath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export { AwsLambdaAdapter, CloudRunAdapter } from './baseline-clouds.mjs'
+export * from './baseline-clouds.mjs'
 export { FileJobRepository, InMemoryJobRepository, JobManager, appendSynced } from './baseline-manager.mjs'
 export { FfmpegStitcher } from './baseline-stitcher.mjs'
 export { LocalStorageAdapter, S3StorageAdapter } from './baseline-storage.mjs'

@@ -7,11 +7,17 @@ const answers = {
   lambda: JSON.stringify({ statusCode: 200, body: JSON.stringify(handled) }),
   service: JSON.stringify(rendered),
 }
+const held = []
 const server = createServer((request, response) => {
+  // `/<number>`: so many are answered together.
+  const together = Number(request.url.slice(1)) || 1
   const answer = request.url.endsWith('/invocations') ? answers.lambda : answers.service
   request.resume().on('end', () => {
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
-    response.end(answer)
+    held.push(() => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
+      response.end(answer)
+    })
+    if (held.length >= together) for (const answerOne of held.splice(0)) answerOne()
   })
 })
 server.listen(0, '127.0.0.1', () => process.stdout.write(`${server.address().port}\n`))

@@ -6,7 +6,7 @@
 // nothing is left behind. `alone` rows have no counterpart, `readsFolder` rows get a folder of
 // job files, `nodeOptions` go to the process that measures, `quick` holds the smaller sizes of `--quick`.
 import { executor, getJobs, listJobs, output, processes, saveJobs } from './workloads.mjs'
-import { cloudRun, lambda } from './workloads-clouds.mjs'
+import { cloudRun, functions, lambda, waiting } from './workloads-clouds.mjs'
 import { killTree } from './workloads-kill.mjs'
 import { journal, manager } from './workloads-manager.mjs'
 import { abortedSignals, executedChunks, finishedJobs } from './workloads-memory.mjs'
@@ -172,6 +172,22 @@ export const rows = [
     size: { count: 10_000, concurrency: 64 },
     quick: { count: 2000 },
     target: { cpuRatio: 2 },
+  },
+  ...['AzureFunctions', 'CloudflareWorkers', 'DenoDeploy', 'Vercel', 'Modal'].map((platform) => ({
+    name: `functions-${platform.toLowerCase()}`,
+    title: (size) => `${count(size.count)} requests by ${size.adapter}, c ${size.concurrency}, against fetch`,
+    workload: functions,
+    size: { count: 10_000, concurrency: 64, adapter: `${platform}Adapter` },
+    quick: { count: 2000 },
+    target: { cpuRatio: 3 },
+  })),
+  {
+    name: 'functions-waiting',
+    title: (size) => `${count(size.count)} requests that wait at once, against fetch`,
+    workload: waiting,
+    size: { count: 1000 },
+    quick: {},
+    target: { peakMb: 20 },
   },
   {
     name: 'kill-obeying',

@@ -11,7 +11,15 @@ export const lambda = (api, size) =>
 /** `count` requests to a service. */
 export const cloudRun = (api, size) => calls(size, (serviceUrl) => new api.CloudRunAdapter({ serviceUrl, auth: false }))
 
-function calls({ count, concurrency }, make) {
+/** `count` requests to a function, by the adapter of its platform. */
+export const functions = (api, size) =>
+  calls(size, (url) => new api[size.adapter]({ serviceUrl: url, endpointUrl: url, authToken: 'token' }))
+
+/** `count` requests that all wait at once: none is answered before the last has come. */
+export const waiting = (api, { count }) =>
+  calls({ count, concurrency: count, warmUp: 4 }, (url, all) => new api.VercelAdapter({ serviceUrl: `${url}/${all}` }))
+
+function calls({ count, concurrency, warmUp = concurrency * 4 }, make) {
   const credentials = {
     AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
     AWS_SECRET_ACCESS_KEY: 'secret',
@@ -34,8 +42,10 @@ function calls({ count, concurrency }, make) {
   return {
     warmUp: async () => {
       const [port] = await once(server.stdout.setEncoding('utf8'), 'data')
-      adapter = make(`http://127.0.0.1:${port.trim()}`)
-      await run(concurrency * 4)
+      const url = `http://127.0.0.1:${port.trim()}`
+      adapter = make(url, warmUp)
+      await run(warmUp)
+      adapter = make(url, count)
       done = 0
     },
     run: () => run(count),

@@ -619,3 +619,66 @@ export interface ModalAdapterConfig {
   /** Where the workers look for marks that their chunk is no longer wanted, after an abort or a timeout. Default: none. */
   storage?: ArtifactStorage
 }
+
+/** What the machines of Fly.io are made of that render the chunks. */
+export interface FlyMachinesAdapterConfig {
+  /** A token that may make and delete machines in the app. */
+  apiToken: string
+  /** The app they belong to. */
+  appName: string
+  /** The image they run. */
+  imageRef: string
+  /** Where they run, such as `fra`. Default: where the platform likes. */
+  region?: string
+  /** Where the API is. Default `https://api.machines.dev/v1`. */
+  apiUrl?: string
+}
+
+/** What the servers at Hetzner are made of that run the commands. */
+export interface HetznerCloudAdapterConfig {
+  /** A token that may make and delete servers in the project. */
+  apiToken: string
+  /** Their type, such as `cx22`. */
+  serverType: string
+  /** The image they start with. It needs cloud-init, and curl or wget. */
+  image: string
+  /** The id of a key that may log in. Default: none. */
+  sshKeyId?: number
+  /** Where they are, such as `fsn1`. Default: where Hetzner likes. */
+  location?: string
+  /** The pause between two looks at a server, in milliseconds. Default 5000. */
+  pollIntervalMs?: number
+  /** The longest a command may take, with the start of its server, in milliseconds. Default 300000. */
+  timeoutMs?: number
+  /** Where the API is. Default `https://api.hetzner.cloud/v1`. */
+  apiUrl?: string
+  /** An S3, R2 or GCS storage of ours, through which servers hand in what came of their command. */
+  storage?: ArtifactStorage
+  /**
+   * Where they hand it in without such a storage: a URL that takes a `PUT` of a name below it, and gives it back with `GET`.
+   * Its query is kept.
+   */
+  resultUrl?: string
+  /** Which variables of this process commands get, beside those that a job sets for itself; `true` for all. Default: none. */
+  forwardEnv?: string[] | true
+}
+
+/** Which sandboxes on Cloudflare render the chunks. */
+export interface CloudflareSandboxAdapterConfig {
+  /** Whose they are. */
+  accountId: string
+  /** A token that may make and destroy them. */
+  apiToken: string
+  /** What they are made in. */
+  namespace: string
+  /** A command that they run in the place of the chunks' own. `meta.renderCommand` goes before it. */
+  renderCommand?: string
+  /** The pause between two looks at a sandbox, in milliseconds. Default 30000. */
+  pollIntervalMs?: number
+  /** How often it is looked before the chunk has failed. Default 60. */
+  maxPollAttempts?: number
+  /** Where logs are kept, as `logs/<id of the sandbox>`. Default: nowhere. */
+  logStorage?: ArtifactStorage
+  /** Where the API is. Default `https://api.cloudflare.com/client/v4`. */
+  apiUrl?: string
+}

@@ -7,11 +7,17 @@ mod azure_functions;
 #[cfg(feature = "gcp")]
 mod cloud_run;
 #[cfg(feature = "http")]
+mod cloudflare_sandbox;
+#[cfg(feature = "http")]
 mod cloudflare_workers;
 #[cfg(feature = "http")]
 mod deno_deploy;
 #[cfg(feature = "http")]
 mod environment;
+#[cfg(feature = "http")]
+mod fly_machines;
+#[cfg(feature = "http")]
+mod hetzner_cloud;
 mod local;
 #[cfg(feature = "http")]
 mod modal;
@@ -31,11 +37,17 @@ pub use azure_functions::{AzureFunctionsAdapter, AzureFunctionsAdapterConfig};
 #[cfg(feature = "gcp")]
 pub use cloud_run::{CloudRunAdapter, CloudRunAdapterConfig};
 #[cfg(feature = "http")]
+pub use cloudflare_sandbox::{CloudflareSandboxAdapter, CloudflareSandboxAdapterConfig};
+#[cfg(feature = "http")]
 pub use cloudflare_workers::{CloudflareWorkersAdapter, CloudflareWorkersAdapterConfig};
 #[cfg(feature = "http")]
 pub use deno_deploy::{DenoDeployAdapter, DenoDeployAdapterConfig};
 #[cfg(feature = "http")]
 pub use environment::ForwardEnv;
+#[cfg(feature = "http")]
+pub use fly_machines::{FlyMachinesAdapter, FlyMachinesAdapterConfig};
+#[cfg(feature = "http")]
+pub use hetzner_cloud::{HetznerCloudAdapter, HetznerCloudAdapterConfig};
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
 #[cfg(feature = "http")]

@@ -22,6 +22,12 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     #[cfg(feature = "gcp")]
     (c"CloudRunAdapter", &[c"execute"]),
     #[cfg(feature = "http")]
+    (c"FlyMachinesAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"HetznerCloudAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
+    (c"CloudflareSandboxAdapter", &[c"execute"]),
+    #[cfg(feature = "http")]
     (c"AzureFunctionsAdapter", &[c"execute"]),
     #[cfg(feature = "http")]
     (c"CloudflareWorkersAdapter", &[c"execute"]),

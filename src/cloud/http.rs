@@ -136,8 +136,7 @@ pub(crate) struct Error {
 
 impl Error {
     /// Something that was not to be expected of request or answer.
-    #[cfg(feature = "aws")]
-    pub(super) fn malformed(text: &str) -> Self {
+    pub(crate) fn malformed(text: &str) -> Self {
         Self { text: text.to_owned(), retry: FATAL }
     }
 

@@ -173,6 +173,12 @@ impl From<process::Error> for Error {
     }
 }
 
+impl From<SystemError> for Error {
+    fn from(error: SystemError) -> Self {
+        Self::System(error)
+    }
+}
+
 impl From<orchestrator::Error> for Error {
     fn from(error: orchestrator::Error) -> Self {
         Self::Job(error)

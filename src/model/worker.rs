@@ -86,6 +86,10 @@ pub struct WorkerJob {
     pub chunk: Option<JobChunk>,
     /// The number of that chunk; all that is known of it where a caller hands a command over himself.
     pub chunk_id: Option<ChunkId>,
+    /// The number that workers elsewhere are told, where a caller gives another one.
+    pub chunk_index: Option<ChunkId>,
+    /// What is to be run in the place of its own command, by adapters that render chunks.
+    pub render_command: Option<String>,
     /// Where the definition of the job was uploaded to, for workers elsewhere.
     pub job_def_url: Option<String>,
     /// Whether anybody looks at more of the result than whether it succeeded.

@@ -245,6 +245,8 @@ pub struct JobExecutionOptions {
     pub failure: FailureSlot,
     /// Where the definition of the job was uploaded to, for workers elsewhere.
     pub job_def_url: Option<String>,
+    /// What is run in the place of the chunks' own commands, by adapters that render chunks.
+    pub render_command: Option<String>,
     /// Where workers elsewhere find what they need, and leave what they have rendered.
     pub storage: Option<Rc<dyn ArtifactStorage>>,
     /// Whether the folder of the job is among what they need. Default `true`.
@@ -291,6 +293,7 @@ impl Default for JobExecutionOptions {
             observer: None,
             failure: FailureSlot::default(),
             job_def_url: None,
+            render_command: None,
             storage: None,
             upload_assets: true,
             stores_job: true,

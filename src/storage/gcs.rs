@@ -4,13 +4,15 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use object_store::{
-    CredentialProvider, ObjectStore,
+    CredentialProvider,
     gcp::{GcpCredential, GoogleCloudStorageBuilder},
 };
 
 use super::{
     Error, StoreError,
-    bucket::{BucketOptions, BucketStorage, Connect, WholeAnswers, client_options, retries},
+    bucket::{
+        BucketOptions, BucketStorage, Connect, Opened, WholeAnswers, client_options, retries,
+    },
 };
 use crate::cloud::google::{AccessTokens, GoogleKey};
 
@@ -38,25 +40,34 @@ impl GcsOptions {
         if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") }
     }
 
-    fn open(&self, options: &BucketOptions) -> Result<Arc<dyn ObjectStore>, Error> {
+    fn open(&self, options: &BucketOptions) -> Result<Opened, Error> {
         let endpoint = self.locate();
         // Emulators have no use for a token, and what goes over the network in the clear needs none of ours unasked.
         let is_anonymous =
             endpoint.starts_with("http:") && self.key.is_none() && !self.always_authenticate;
         let tokens = Arc::new(Tokens(AccessTokens::new(self.key.clone())));
-        let store = GoogleCloudStorageBuilder::new()
+        let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&options.bucket)
             .with_client_options(client_options(&endpoint))
             .with_http_connector(WholeAnswers)
             .with_retry(retries(options))
             .with_base_url(&endpoint)
             .with_credentials(tokens)
-            .with_skip_signature(is_anonymous)
-            .build();
-        Ok(Arc::new(store.map_err(|error| {
+            .with_skip_signature(is_anonymous);
+        let store = builder.clone().build().map_err(|error| {
             let url = format!("gcs://{}", options.bucket);
             Error::Store(Box::new(StoreError::unreachable(url, error.to_string())))
-        })?))
+        })?;
+        // A key signs by itself. One that cannot be read fails where it is needed for everything else.
+        let signing = match &self.key {
+            Some(GoogleKey::File(path)) => {
+                builder.with_service_account_path(path.to_string_lossy())
+            }
+            Some(GoogleKey::Json(key)) => builder.with_service_account_key(key),
+            None => return Ok(Opened::signing(Arc::new(store))),
+        };
+        let signer = signing.build().ok().map(|signer| Arc::new(signer) as _);
+        Ok(Opened { store: Arc::new(store), signer })
     }
 }
 
@@ -64,10 +75,7 @@ impl Connect for GcsOptions {
     const SCHEME: &'static str = "gcs";
     const SERVICE: &'static str = "GCS";
 
-    fn connect<'a>(
-        &'a self,
-        options: &'a BucketOptions,
-    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, Error>> {
+    fn connect<'a>(&'a self, options: &'a BucketOptions) -> BoxFuture<'a, Result<Opened, Error>> {
         Box::pin(async { self.open(options) })
     }
 }

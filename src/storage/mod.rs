@@ -17,13 +17,14 @@ use std::{
     future::ready,
     io,
     path::{Component, Path, PathBuf},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(any(feature = "aws", feature = "gcp"))]
-pub use bucket::{BucketOptions, BucketStorage};
+pub use bucket::{BucketOptions, BucketStorage, Opened};
 pub use exclusions::{Exclusions, IGNORE_FILE};
 #[cfg(feature = "gcp")]
 pub use gcs::{GcsOptions, GcsStorageAdapter};
@@ -126,6 +127,17 @@ pub trait ArtifactStorage: fmt::Debug {
         ready(Ok(())).boxed_local()
     }
 
+    /// URLs with which a machine without credentials may leave something called `name`, for `expires`. Default: there are
+    /// none.
+    fn exchange<'a>(
+        &'a self,
+        name: &'a str,
+        expires: Duration,
+    ) -> LocalBoxFuture<'a, Result<Option<Exchange>>> {
+        let _ = (name, expires);
+        ready(Ok(None)).boxed_local()
+    }
+
     /// The mark that [`ArtifactStorage::mark_cancelled`] left last, if there is one: each is different, so that a worker
     /// sees whether its chunk was cancelled since it began. A job whose definition is gone is marked as [`DELETED`].
     fn cancel_mark<'a>(
@@ -135,6 +147,22 @@ pub trait ArtifactStorage: fmt::Debug {
     ) -> LocalBoxFuture<'a, Result<Option<String>>> {
         let _ = (spec_url, chunk);
         ready(Ok(None)).boxed_local()
+    }
+}
+
+/// Signed URLs of one object. Whoever has them needs no credentials: they are secrets.
+pub struct Exchange {
+    /// Takes it with a `PUT`.
+    pub put: String,
+    /// Gives it with a `GET`.
+    pub get: String,
+    /// Removes it with a `DELETE`.
+    pub delete: String,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
 

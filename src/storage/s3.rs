@@ -4,14 +4,16 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use object_store::{
-    CredentialProvider, ObjectStore,
+    CredentialProvider,
     aws::{AmazonS3Builder, AwsCredential},
 };
 use reqwest::header::HeaderValue;
 
 use super::{
     Error, StoreError,
-    bucket::{BucketOptions, BucketStorage, Connect, WholeAnswers, client_options, retries},
+    bucket::{
+        BucketOptions, BucketStorage, Connect, Opened, WholeAnswers, client_options, retries,
+    },
 };
 use crate::cloud::aws::{self, Credentials, CredentialsError, CredentialsSource, Kept};
 
@@ -37,7 +39,7 @@ pub fn r2_endpoint(account_id: &str) -> String {
 }
 
 impl S3Options {
-    async fn open(&self, options: &BucketOptions) -> Result<Arc<dyn ObjectStore>, Error> {
+    async fn open(&self, options: &BucketOptions) -> Result<Opened, Error> {
         let (mut region, mut credentials) = (self.region.clone(), self.credentials.clone());
         if region.is_none() || credentials.is_none() {
             let config = aws::sdk_config(region).await;
@@ -65,7 +67,7 @@ impl S3Options {
             builder = builder.with_credentials(Arc::new(Provider(Kept::new(credentials))));
         }
         let store = builder.build().map_err(|error| no_store(bucket, error.to_string()))?;
-        Ok(Arc::new(store))
+        Ok(Opened::signing(Arc::new(store)))
     }
 
     /// The URL of the service, and whether the bucket is in its host, as Amazon's own client has it.
@@ -93,10 +95,7 @@ impl Connect for S3Options {
     const SCHEME: &'static str = "s3";
     const SERVICE: &'static str = "S3";
 
-    fn connect<'a>(
-        &'a self,
-        options: &'a BucketOptions,
-    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, Error>> {
+    fn connect<'a>(&'a self, options: &'a BucketOptions) -> BoxFuture<'a, Result<Opened, Error>> {
         Box::pin(self.open(options))
     }
 }

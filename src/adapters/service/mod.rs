@@ -1,6 +1,8 @@
 //! What adapters share that have a service render their chunks.
 
 mod endpoint;
+mod poll;
+mod rental;
 mod reply;
 mod said;
 mod strict;
@@ -10,6 +12,8 @@ use std::{rc::Rc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub(super) use endpoint::Endpoint;
+pub(super) use poll::{Failure, poll};
+pub(super) use rental::{Ended, Rental};
 pub(super) use reply::{Fields, Reply};
 #[cfg(feature = "aws")]
 pub(super) use reply::{json_object, parse};
@@ -61,6 +65,11 @@ impl ChunkRequest {
         let (path, index) = (json::string(&self.job_path), json::number(self.chunk.get()));
         format!(r#"{{"jobPath":{path},"chunkIndex":{index}}}"#)
     }
+}
+
+/// One word for a POSIX shell, whatever is in it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The chunk that a job renders.

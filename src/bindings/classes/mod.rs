@@ -9,15 +9,21 @@ mod bucket_methods;
 #[cfg(feature = "gcp")]
 mod cloud_run_adapter;
 #[cfg(feature = "http")]
+mod cloudflare_sandbox_adapter;
+#[cfg(feature = "http")]
 mod cloudflare_workers_adapter;
 #[cfg(feature = "http")]
 mod deno_deploy_adapter;
 mod ffmpeg_stitcher;
 mod file_job_repository;
+#[cfg(feature = "http")]
+mod fly_machines_adapter;
 mod functions;
 #[cfg(feature = "gcp")]
 mod gcs_storage_adapter;
 mod handlers;
+#[cfg(feature = "http")]
+mod hetzner_cloud_adapter;
 mod in_memory_job_repository;
 mod job_executor;
 mod job_manager;
@@ -44,13 +50,19 @@ pub(super) use azure_functions_adapter::AzureFunctionsAdapter;
 #[cfg(feature = "gcp")]
 pub(super) use cloud_run_adapter::CloudRunAdapter;
 #[cfg(feature = "http")]
+pub(super) use cloudflare_sandbox_adapter::CloudflareSandboxAdapter;
+#[cfg(feature = "http")]
 pub(super) use cloudflare_workers_adapter::CloudflareWorkersAdapter;
 #[cfg(feature = "http")]
 pub(super) use deno_deploy_adapter::DenoDeployAdapter;
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
+#[cfg(feature = "http")]
+pub(super) use fly_machines_adapter::FlyMachinesAdapter;
 #[cfg(feature = "gcp")]
 pub(super) use gcs_storage_adapter::GcsStorageAdapter;
+#[cfg(feature = "http")]
+pub(super) use hetzner_cloud_adapter::HetznerCloudAdapter;
 pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;
 pub(super) use local_storage_adapter::LocalStorageAdapter;

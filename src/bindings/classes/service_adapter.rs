@@ -1,6 +1,6 @@
 //! What adapters have in common that have a service render their chunks, for the classes that are exported.
 
-use std::{ffi::CStr, rc::Rc};
+use std::{ffi::CStr, rc::Rc, time::Duration};
 
 use napi::{Env, Unknown, bindgen_prelude::This};
 
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Error, Result,
     adapters::{ForwardEnv, Surroundings, WorkerAdapter},
+    storage::ArtifactStorage,
 };
 
 /// An adapter, and the realm it was made in.
@@ -104,6 +105,27 @@ impl<'a> Config<'a> {
         Ok(js.type_of(value) == Type::Boolean && !js.truthy(value))
     }
 
+    /// A number.
+    pub(super) fn number(&self, name: &CStr) -> Result<Option<f64>> {
+        let js = self.realm.state.js;
+        let value = self.realm.caught(js.get(self.object, name))?;
+        Ok(js.as_number(value))
+    }
+
+    /// A number of milliseconds above 0.
+    pub(super) fn millis(&self, name: &CStr, default: Duration) -> Result<Duration> {
+        let millis = self.number(name)?.filter(|millis| *millis > 0.0);
+        let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0);
+        Ok(millis.map_or(default, |millis| duration(millis).unwrap_or(Duration::MAX)))
+    }
+
+    /// A storage.
+    pub(super) fn storage(&self, name: &CStr) -> Result<Option<Rc<dyn ArtifactStorage>>> {
+        let realm = self.realm;
+        let storage = realm.caught(realm.state.js.get_some(self.object, name))?;
+        storage.map(|storage| UserStorage::shared(realm, storage)).transpose()
+    }
+
     /// `forwardEnv`: names of variables, or `true` for all.
     pub(super) fn forward_env(&self) -> Result<ForwardEnv> {
         let (realm, js) = (self.realm, self.realm.state.js);
@@ -124,9 +146,8 @@ impl<'a> Config<'a> {
 
     fn surroundings(&self) -> Result<Surroundings> {
         let realm = self.realm;
-        let storage = realm.caught(realm.state.js.get_some(self.object, c"storage"))?;
         Ok(Surroundings {
-            storage: storage.map(|storage| UserStorage::shared(realm, storage)).transpose()?,
+            storage: self.storage(c"storage")?,
             console: Rc::new(RealmConsole(Rc::clone(realm))),
             environment: Rc::new(RealmEnvironment(Rc::clone(realm))),
             spawner: Rc::new(Spawner(Rc::clone(&realm.state))),

@@ -4,11 +4,7 @@ use super::{
     super::{callback::Listeners, realm::Realm, value::Value},
     DirectJob,
 };
-use crate::{
-    Result,
-    model::{ChunkId, WorkerJob},
-    orchestrator::FailureSlot,
-};
+use crate::{Result, model::WorkerJob, orchestrator::FailureSlot};
 
 impl Realm {
     /// Reads a `WorkerJob` for a service: its command, where it `runs_commands`, and which chunk it is.
@@ -21,15 +17,14 @@ impl Realm {
             return self.read_chunk_job(value);
         }
         let mut read = self.read_worker_job(value, false)?;
-        (read.job.chunk_id, read.job.job_def_url) = self.read_meta(value)?;
+        self.read_meta(value, &mut read.job)?;
         Ok(read)
     }
 
-    /// Reads as much of a `WorkerJob` as a service needs that renders a chunk of it. Its command is in the definition.
+    /// Reads as much of a `WorkerJob` as a service needs that renders a chunk of it. Its command may be left to the definition.
     fn read_chunk_job(self: &std::rc::Rc<Self>, value: Value) -> Result<DirectJob> {
         let js = self.state.js;
         super::require_object(js, value, "job")?;
-        let (chunk_id, job_def_url) = self.read_meta(value)?;
         let (timeout, max_output) = self.read_limits(value)?;
         let abort = self.read_signal(value, "job")?;
         let failure = FailureSlot::default();
@@ -37,28 +32,37 @@ impl Realm {
         let listeners = Listeners::new(self, failure.clone());
         let (stdout, _) = self.target(value, c"onStdout", &listeners, false)?;
         let (stderr, _) = self.target(value, c"onStderr", &listeners, false)?;
-        let job = WorkerJob {
+        let command = self.caught(js.get(value, c"command"))?;
+        let mut job = WorkerJob {
+            command: js.as_string(command).unwrap_or_default(),
+            args: self.read_args(value)?,
             timeout,
             cancel: abort.token,
             stdout,
             stderr,
             max_output,
-            chunk_id,
-            job_def_url,
             observed: true,
             ..WorkerJob::default()
         };
+        self.read_meta(value, &mut job)?;
         Ok(DirectJob { job, failure, listeners, ropes: [None, None], listener: abort.listener })
     }
 
     /// `job.meta`: which chunk it is, and where the definition of its job is.
-    fn read_meta(&self, job: Value) -> Result<(Option<ChunkId>, Option<String>)> {
+    fn read_meta(&self, value: Value, job: &mut WorkerJob) -> Result<()> {
         let js = self.state.js;
-        let Some(meta) = self.caught(js.get_some(job, c"meta"))? else { return Ok((None, None)) };
+        let Some(meta) = self.caught(js.get_some(value, c"meta"))? else { return Ok(()) };
         super::require_object(js, meta, "job.meta")?;
-        let chunk = self.caught(js.get_some(meta, c"chunkId"))?;
-        let chunk = chunk.map(|chunk| super::chunk_id(self, chunk, "job.meta.chunkId"));
-        let url = self.caught(super::optional_string(js, meta, c"jobDefUrl", "job.meta"))??;
-        Ok((chunk.transpose()?, url))
+        let number = |name, path| {
+            let number = self.caught(js.get_some(meta, name))?;
+            number.map(|number| super::chunk_id(self, number, path)).transpose()
+        };
+        job.chunk_id = number(c"chunkId", "job.meta.chunkId")?;
+        job.chunk_index = number(c"chunkIndex", "job.meta.chunkIndex")?;
+        job.render_command =
+            self.caught(super::optional_string(js, meta, c"renderCommand", "job.meta"))??;
+        job.job_def_url =
+            self.caught(super::optional_string(js, meta, c"jobDefUrl", "job.meta"))??;
+        Ok(())
     }
 }

@@ -189,7 +189,8 @@ impl Realm {
             verify_chunks,
             inspector: (verify_chunks == VerifyChunks::Always)
                 .then(|| Rc::new(plain_stitcher(self)) as Rc<dyn VideoStitcher>),
-            job_def_url: reader.job_def_url()?,
+            job_def_url: reader.meta(c"jobDefUrl")?,
+            render_command: reader.meta(c"renderCommand")?,
             storage: reader
                 .object(c"storage")?
                 .map(|storage| UserStorage::shared(self, storage))
@@ -258,13 +259,13 @@ impl Reader<'_> {
         super::require_object(self.realm.state.js, value, &path).map(|()| Some(value))
     }
 
-    /// `meta.jobDefUrl`: where the owner has put the definition of the job himself.
-    fn job_def_url(&self) -> Result<Option<String>> {
+    /// A string of `meta` that says something, such as where the owner has put the definition of the job himself.
+    fn meta(&self, name: &CStr) -> Result<Option<String>> {
         let js = self.realm.state.js;
         let meta = self.field(c"meta")?.filter(|meta| js.is_object(*meta));
-        let url = meta.map(|meta| js.get(meta, c"jobDefUrl")).transpose();
-        let url = self.realm.caught(url)?.and_then(|url| js.as_string(url));
-        Ok(url.filter(|url| !url.is_empty()))
+        let text = meta.map(|meta| js.get(meta, name)).transpose();
+        let text = self.realm.caught(text)?.and_then(|text| js.as_string(text));
+        Ok(text.filter(|text| !text.is_empty()))
     }
 
     fn string(&self, name: &CStr) -> Result<Option<String>> {

@@ -98,7 +98,7 @@ impl Realm {
         Ok((super::duration(timeout), max_output.filter(|max| *max < MAX_OUTPUT)))
     }
 
-    fn read_args(&self, job: Value) -> Result<Vec<String>> {
+    pub(super) fn read_args(&self, job: Value) -> Result<Vec<String>> {
         let js = self.state.js;
         let Some(list) = self.caught(js.get_some(job, c"args"))? else { return Ok(Vec::new()) };
         if !js.is_array(list) {

@@ -53,6 +53,12 @@ fn native_adapter(state: &State, value: Value) -> Option<(&'static CStr, Rc<dyn 
         #[cfg(feature = "gcp")]
         c"CloudRunAdapter" CloudRunAdapter,
         #[cfg(feature = "http")]
+        c"FlyMachinesAdapter" FlyMachinesAdapter,
+        #[cfg(feature = "http")]
+        c"HetznerCloudAdapter" HetznerCloudAdapter,
+        #[cfg(feature = "http")]
+        c"CloudflareSandboxAdapter" CloudflareSandboxAdapter,
+        #[cfg(feature = "http")]
         c"AzureFunctionsAdapter" AzureFunctionsAdapter,
         #[cfg(feature = "http")]
         c"CloudflareWorkersAdapter" CloudflareWorkersAdapter,

@@ -1,6 +1,6 @@
 //! Storages that callers pass in.
 
-use std::{ffi::CStr, rc::Rc};
+use std::{ffi::CStr, rc::Rc, time::Duration};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Result,
     model::{ChunkId, JobSpec},
-    storage::{ArtifactStorage, Exclusions},
+    storage::{ArtifactStorage, Exchange, Exclusions},
 };
 
 /// A storage of the caller's, or one of ours.
@@ -245,6 +245,17 @@ impl ArtifactStorage for UserStorage {
         match self.native() {
             Some(native) => native.mark_cancelled(spec_url, chunk),
             None => self.call_mark(spec_url, chunk).boxed_local(),
+        }
+    }
+
+    fn exchange<'a>(
+        &'a self,
+        name: &'a str,
+        expires: Duration,
+    ) -> LocalBoxFuture<'a, Result<Option<Exchange>>> {
+        match self.native() {
+            Some(native) => native.exchange(name, expires),
+            None => std::future::ready(Ok(None)).boxed_local(),
         }
     }
 

@@ -233,6 +233,7 @@ impl Run<'_> {
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
             chunk_id: Some(id),
             job_def_url: options.job_def_url.clone(),
+            render_command: options.render_command.clone(),
             observed: options.observer.is_some() || options.storage.is_some(),
             extensions: options.extensions.clone(),
             ..WorkerJob::default()

@@ -1,17 +1,19 @@
 //! The requests that a storage makes, with errors that name the object.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use object_store::{
     Attributes, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, path::Path,
+    PutMultipartOptions, PutOptions, PutPayload, path::Path, signer::Signer,
 };
+use reqwest::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::Error,
+    super::{Error, Exchange},
+    Opened,
     error::{failed, is_missing},
     keys::Keys,
     multipart::Multipart,
@@ -27,6 +29,7 @@ const UNIT: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Client {
     store: Arc<dyn ObjectStore>,
+    signer: Option<Arc<dyn Signer>>,
     pub(super) keys: Keys,
     /// How many objects are on their way at once.
     pub(super) concurrency: usize,
@@ -34,8 +37,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, keys: Keys, concurrency: usize) -> Self {
-        Self { store, keys, concurrency, room: Arc::new(Semaphore::new(ROOM as usize)) }
+    pub(super) fn new(opened: Opened, keys: Keys, concurrency: usize) -> Self {
+        let Opened { store, signer } = opened;
+        Self { store, signer, keys, concurrency, room: Arc::new(Semaphore::new(ROOM as usize)) }
     }
 
     /// Waits until `bytes` more of large files may be in memory.
@@ -178,6 +182,20 @@ impl Client {
             object_store::Error::InvalidPath { source } => Error::Key(source.to_string()),
             error => self.failed("list", place)(error),
         })
+    }
+
+    /// URLs for one object, if there is somebody to sign them.
+    pub(super) async fn exchange(
+        &self,
+        key: &str,
+        expires: Duration,
+    ) -> Result<Option<Exchange>, Error> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let (path, methods) = (path(key)?, [Method::PUT, Method::GET, Method::DELETE]);
+        let signed = try_join_all(methods.map(|method| signer.signed_url(method, &path, expires)));
+        let signed = signed.await.map_err(self.failed("sign", key))?;
+        let [put, get, delete] = [0, 1, 2].map(|index: usize| signed[index].to_string());
+        Ok(Some(Exchange { put, get, delete }))
     }
 
     /// Removes objects, in batches where the store has them.

@@ -8,6 +8,8 @@ pub(super) const MANIFEST: &str = ".helios-manifest.json";
 pub(super) const BLOBS: &str = ".helios-blobs";
 /// The place in the bucket of who has which blob.
 const INDEX: &str = ".helios-dedupe";
+/// The place in the bucket of what machines without credentials write.
+const EXCHANGE: &str = ".helios-exchange";
 
 /// A bucket, and the form of its URLs.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl Keys {
 
 /// The place of a job: what all its keys but that of a definition beside it begin with, and `/`.
 pub(super) fn job(id: &str) -> Result<String, Error> {
-    let is_own = id.split('/').next() != Some(INDEX) && relative(id).is_some();
+    let is_own = !matches!(id.split('/').next(), Some(INDEX | EXCHANGE)) && relative(id).is_some();
     if is_own { Ok(id.to_owned()) } else { Err(Error::InvalidId(id.to_owned())) }
 }
 
@@ -64,6 +66,11 @@ pub(super) fn job_of(spec: &str) -> Option<&str> {
 /// The place of a job's outputs and marks.
 pub(super) fn outputs(job: &str) -> String {
     format!("{job}/{OUTPUTS}")
+}
+
+/// The key of what a machine without credentials writes.
+pub(super) fn exchange(name: &str) -> String {
+    format!("{EXCHANGE}/{name}")
 }
 
 /// The key of a blob of a job.

@@ -18,14 +18,16 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, LocalBoxFuture},
 };
-use object_store::{Attributes, BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{
+    Attributes, BackoffConfig, ClientOptions, ObjectStore, RetryConfig, signer::Signer,
+};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(super) use self::answers::WholeAnswers;
 use self::{client::Client, keys::Keys};
-use super::{ArtifactStorage, DELETED, Error, Exclusions, mark_name, output_name};
+use super::{ArtifactStorage, DELETED, Error, Exchange, Exclusions, mark_name, output_name};
 use crate::{
     Result,
     model::{ChunkId, JobSpec, JsonSpec, decode_utf8, json},
@@ -64,10 +66,22 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     const SERVICE: &'static str;
 
     /// Reaches a bucket. Called when it is needed for the first time.
-    fn connect<'a>(
-        &'a self,
-        options: &'a BucketOptions,
-    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, Error>>;
+    fn connect<'a>(&'a self, options: &'a BucketOptions) -> BoxFuture<'a, Result<Opened, Error>>;
+}
+
+/// A bucket that can be reached.
+#[derive(Debug)]
+pub struct Opened {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// Makes URLs for those without credentials.
+    pub(super) signer: Option<Arc<dyn Signer>>,
+}
+
+impl Opened {
+    /// A bucket of a service that takes signed URLs.
+    pub(super) fn signing(store: Arc<impl ObjectStore + Signer>) -> Self {
+        Self { store: Arc::clone(&store) as _, signer: Some(store) }
+    }
 }
 
 /// Keeps each job below a key of its own in a bucket: `${id}/${path}`, `${id}/job.json`.
@@ -109,9 +123,9 @@ impl<C: Connect> BucketStorage<C> {
 
 impl<C: Connect> Inner<C> {
     async fn reach(&self) -> Result<Arc<Client>, Error> {
-        let store = self.connect.connect(&self.options).await?;
+        let opened = self.connect.connect(&self.options).await?;
         let concurrency = self.options.concurrency.max(1);
-        Ok(Arc::new(Client::new(store, self.keys.clone(), concurrency)))
+        Ok(Arc::new(Client::new(opened, self.keys.clone(), concurrency)))
     }
 }
 
@@ -289,6 +303,15 @@ impl<C: Connect> ArtifactStorage for BucketStorage<C> {
                 .await
         }
         .boxed_local()
+    }
+
+    fn exchange<'a>(
+        &'a self,
+        name: &'a str,
+        expires: Duration,
+    ) -> LocalBoxFuture<'a, Result<Option<Exchange>>> {
+        let key = keys::exchange(name);
+        self.run(async move |client| client.exchange(&key, expires).await).boxed_local()
     }
 
     fn cancel_mark<'a>(

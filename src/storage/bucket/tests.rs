@@ -13,12 +13,9 @@ impl Connect for Memory {
     const SCHEME: &'static str = "s3";
     const SERVICE: &'static str = "S3";
 
-    fn connect<'a>(
-        &'a self,
-        _options: &'a BucketOptions,
-    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, Error>> {
-        let store: Arc<dyn ObjectStore> = Arc::clone(&self.0) as _;
-        Box::pin(async { Ok(store) })
+    fn connect<'a>(&'a self, _options: &'a BucketOptions) -> BoxFuture<'a, Result<Opened, Error>> {
+        let opened = Opened { store: Arc::clone(&self.0) as _, signer: None };
+        Box::pin(async { Ok(opened) })
     }
 }
 

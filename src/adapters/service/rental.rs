@@ -1,0 +1,155 @@
+//! What is rented for one command, and given back whatever happens.
+
+use std::{
+    pin::{Pin, pin},
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{Call, Failure, Surroundings, over, poll};
+use crate::{model::WorkerJob, process::KILL_GRACE};
+
+/// How long something may take to be given back.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Something that costs money for as long as it is there: a machine, a server, a sandbox.
+pub(in super::super) trait Rental: Send + Sync + 'static {
+    /// What it is called.
+    const WHAT: &'static str;
+    /// What is known of one that is there.
+    type Thing: Send + Sync + 'static;
+    /// What comes of its work.
+    type Outcome: Send + 'static;
+
+    /// Has one made. Is not dropped half way, as there may be one then that nobody knows.
+    fn rent(&self) -> impl Future<Output = Result<Self::Thing, Failure>> + Send;
+
+    /// Has it do its work. May be dropped half way.
+    fn work(
+        &self,
+        thing: &Self::Thing,
+    ) -> impl Future<Output = Result<Self::Outcome, Failure>> + Send;
+
+    /// Has it removed. One that is not there any more is no failure.
+    fn give_back(&self, thing: &Self::Thing) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// How a rental ended.
+pub(in super::super) struct Ended<T> {
+    pub(in super::super) call: Call<Result<T, Failure>>,
+    /// Why it is still there.
+    pub(in super::super) leftover: Option<Failure>,
+}
+
+impl Surroundings {
+    /// Rents something for as long as `job` wants it, at most for `limit`. When this is done it has been given back; after an
+    /// abort or a timeout it may still be about to, if the service is slow, and the process is kept alive for that.
+    pub(in super::super) async fn rented<R: Rental>(
+        &self,
+        job: &WorkerJob,
+        limit: Option<Duration>,
+        rental: R,
+    ) -> Ended<R::Outcome> {
+        if job.cancel.is_cancelled() {
+            return Ended { call: Call::Aborted, leftover: None };
+        }
+        let (tell, ended) = oneshot::channel();
+        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
+        let stop = async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Call::Aborted,
+                () = closing.cancelled() => Call::Aborted,
+                limit = over(limit) => Call::TimedOut(limit),
+            }
+        };
+        let grace = job.kill_grace.unwrap_or(KILL_GRACE);
+        // It goes on when this is dropped: somebody has to give it back.
+        let life = tokio::spawn(live(rental, stop, grace, tell));
+        let ended = ended.await;
+        let console = Rc::clone(&self.console);
+        let rest = async move {
+            match life.await {
+                Ok(Some(problem)) => console.warn(&format!("Warning: {problem}")),
+                Ok(None) => {}
+                // A panic in a task is a bug of ours and goes on in the caller.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        };
+        if let Ok(ended) = ended {
+            self.spawner.spawn(Box::pin(rest));
+            return ended;
+        }
+        // Nothing was told: it panicked.
+        rest.await;
+        unreachable!("a rental that ends tells how")
+    }
+}
+
+/// From the order to the return. Tells how it ended as soon as that may be known; gives what went wrong after that.
+async fn live<R: Rental>(
+    rental: R,
+    stop: impl Future<Output = Call<Result<R::Outcome, Failure>>> + Send,
+    grace: Duration,
+    tell: oneshot::Sender<Ended<R::Outcome>>,
+) -> Option<String> {
+    let (mut stop, mut renting) = (pin!(stop), pin!(rental.rent()));
+    // Whoever wanted to know may have gone.
+    let tell = |call, leftover| drop(tell.send(Ended { call, leftover }));
+    let thing = tokio::select! {
+        biased;
+        call = &mut stop => {
+            tell(call, None);
+            return abandon(&rental, renting).await;
+        }
+        rented = &mut renting => match rented {
+            Ok(thing) => thing,
+            Err(failure) => {
+                tell(Call::Answered(Err(failure)), None);
+                return None;
+            }
+        },
+    };
+    let call = tokio::select! {
+        biased;
+        call = &mut stop => call,
+        outcome = rental.work(&thing) => Call::Answered(outcome),
+    };
+    let patience = if matches!(call, Call::Answered(_)) { PATIENCE } else { grace };
+    let mut giving = pin!(give_back(&rental, &thing));
+    if let Ok(given) = timeout(patience, &mut giving).await {
+        tell(call, given.err());
+        return None;
+    }
+    tell(call, None);
+    still_there::<R>(timeout(PATIENCE, giving).await.unwrap_or_else(|_| Err(no_answer())))
+}
+
+/// Gives back what nobody wanted any more when it was only about to be there.
+async fn abandon<R: Rental>(
+    rental: &R,
+    renting: Pin<&mut impl Future<Output = Result<R::Thing, Failure>>>,
+) -> Option<String> {
+    let given = async {
+        match renting.await {
+            Ok(thing) => give_back(rental, &thing).await,
+            Err(_) => Ok(()),
+        }
+    };
+    still_there::<R>(timeout(PATIENCE, given).await.unwrap_or_else(|_| Err(no_answer())))
+}
+
+async fn give_back<R: Rental>(rental: &R, thing: &R::Thing) -> Result<(), Failure> {
+    let pause = |asked| Duration::from_millis(100) * 2_u32.pow(asked);
+    poll(pause, || async { rental.give_back(thing).await.map(Some) }).await
+}
+
+fn no_answer() -> Failure {
+    Failure::passing(format!("no answer within {} s", PATIENCE.as_secs()))
+}
+
+fn still_there<R: Rental>(given: Result<(), Failure>) -> Option<String> {
+    given.err().map(|failure| format!("a {} may be left: {}", R::WHAT, failure.text))
+}
