@@ -52,6 +52,7 @@ impl WorkerAdapter for LocalWorkerAdapter {
             stderr: job.stderr,
             max_output: job.max_output,
             max_log: job.max_log.unwrap_or(process::MAX_LOG),
+            counterpart: None,
         };
         let work = task::spawn(run(Arc::clone(&self.supervisor), command));
         async move {

@@ -19,9 +19,11 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 pub use command_line::{check, split};
@@ -73,6 +75,15 @@ impl fmt::Debug for Environment {
     }
 }
 
+/// What a child only stands for, and what does not end with it: a container, whose client the child is.
+pub trait Counterpart: Send + Sync + fmt::Debug {
+    /// Ends it. Gives whether the child then ends by itself, and is worth waiting for.
+    fn end(&self) -> BoxFuture<'_, bool>;
+
+    /// The processor time that it has used, where that can be seen.
+    fn cpu(&self) -> BoxFuture<'_, Option<Duration>>;
+}
+
 /// One child process to run.
 #[derive(Debug)]
 pub struct Command {
@@ -102,6 +113,8 @@ pub struct Command {
     pub max_output: Option<usize>,
     /// How many bytes of each stream are kept of one that does not.
     pub max_log: usize,
+    /// What the child stands for. It is ended before the child, which is then killed if it does not end with it.
+    pub counterpart: Option<Arc<dyn Counterpart>>,
 }
 
 impl Command {

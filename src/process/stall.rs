@@ -32,7 +32,7 @@ impl Signs {
 }
 
 /// Waits until the child has shown no sign of life for `command.stall_timeout`: no output, no growth of its file, no
-/// processor time used by it and what it started. Gives that time. Looks four times in it: it may take half as long again.
+/// processor time used by it, what it started and what it stands for. Gives that time. Looks four times in it: it may take half as long again.
 pub(super) async fn watch(
     command: &Command,
     flows: &[Arc<Flow>; 2],
@@ -41,7 +41,7 @@ pub(super) async fn watch(
 ) -> Duration {
     let Some(limit) = command.stall_timeout else { return std::future::pending().await };
     let pause = (limit / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
-    let (mut signs, mut cpu, mut since) = (Signs::of(command, flows), None, Instant::now());
+    let (mut signs, mut cpu, mut since) = (Signs::of(command, flows), (None, None), Instant::now());
     loop {
         time::sleep(pause).await;
         let now = Signs::of(command, flows);
@@ -49,9 +49,14 @@ pub(super) async fn watch(
         let held_up = flows.iter().any(|flow| flow.held_up.load(Relaxed));
         // The dearest look comes last.
         let used = if now == signs && !held_up {
-            registry.census().await.ok().map(|census| tree.activity(&census).cpu)
+            let own = registry.census().await.ok().map(|census| tree.activity(&census).cpu);
+            let elsewhere = match &command.counterpart {
+                Some(counterpart) => counterpart.cpu().await,
+                None => None,
+            };
+            (own, elsewhere)
         } else {
-            None
+            (None, None)
         };
         let works = now != signs || held_up || used != cpu;
         (signs, cpu) = (now, used);

@@ -46,6 +46,14 @@ impl Supervisor {
         Self { guardian, ..Self::default() }
     }
 
+    /// Another one, for what it takes to end the work of this one: it still starts children when this one has been shut
+    /// down.
+    #[must_use]
+    pub fn for_endings(&self) -> Self {
+        let guardian = Arc::clone(&self.guardian);
+        Self { guardian, registry: self.registry.clone(), ..Self::default() }
+    }
+
     /// Runs a child to its end. Settles only when everything is over: when the child was cancelled, took too long or
     /// wrote too much, all that came of it is gone by then.
     ///
@@ -238,8 +246,18 @@ impl<'a> Running<'a> {
     /// Tells the tree to end, waits for the grace, kills what is left, and looks that nothing is.
     async fn terminate(&mut self, command: &Command) -> Result<(), Error> {
         let mut left = Vec::new();
-        for (order, limit) in [(Order::Terminate, command.kill_grace), (Order::Kill, KILL_CONFIRM)]
-        {
+        let mut orders = &[(Order::Terminate, command.kill_grace), (Order::Kill, KILL_CONFIRM)][..];
+        if let Some(counterpart) = &command.counterpart {
+            let end = async {
+                if counterpart.end().await {
+                    drop(self.child.wait().await);
+                }
+            };
+            // What does not end with its counterpart has nothing to clean up.
+            drop(time::timeout(command.kill_grace, end).await);
+            orders = &orders[1..];
+        }
+        for &(order, limit) in orders {
             if time::timeout(limit, self.gone(order, &mut left)).await.is_ok() {
                 self.over = true;
                 return Ok(());
