@@ -19,6 +19,7 @@ mod fly_machines;
 #[cfg(feature = "http")]
 mod hetzner_cloud;
 mod local;
+mod remains;
 #[cfg(feature = "http")]
 mod modal;
 #[cfg(feature = "http")]
@@ -50,6 +51,7 @@ pub use fly_machines::{FlyMachinesAdapter, FlyMachinesAdapterConfig};
 pub use hetzner_cloud::{HetznerCloudAdapter, HetznerCloudAdapterConfig};
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
+pub use remains::{EndsRemains, Remains};
 #[cfg(feature = "http")]
 pub use modal::{ModalAdapter, ModalAdapterConfig};
 #[cfg(feature = "http")]

@@ -36,6 +36,7 @@ use super::{
     value::{Js, Value},
 };
 use crate::{
+    adapters::Remains,
     process::{Guardian, Supervisor},
     task::LocalSpawner,
 };
@@ -68,6 +69,8 @@ pub(super) struct State {
     pub(super) hub: Arc<Hub>,
     /// Watches over the processes that are started from here.
     pub(super) supervisor: Arc<Supervisor>,
+    /// The adapters made here that see to what dead processes have left elsewhere.
+    pub(super) remains: Remains,
     /// Cancelled when the environment ends.
     #[cfg(feature = "http")]
     pub(super) closing: CancellationToken,
@@ -131,6 +134,7 @@ impl State {
             js,
             hub: Hub::open(js),
             supervisor: Arc::new(Supervisor::new(Arc::clone(&GUARDIAN))),
+            remains: Remains::default(),
             #[cfg(feature = "http")]
             closing: CancellationToken::new(),
             pristine: Pristine::default(),

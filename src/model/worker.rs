@@ -82,6 +82,8 @@ pub struct WorkerJob {
     pub max_log: Option<usize>,
     /// The file it is expected to write, for adapters that can look at it afterwards.
     pub output_file: Option<PathBuf>,
+    /// The job it belongs to: the id that its manager gave it, or else one of its run.
+    pub job_id: Option<Rc<str>>,
     /// The chunk it renders, if it is one.
     pub chunk: Option<JobChunk>,
     /// The number of that chunk; all that is known of it where a caller hands a command over himself.

@@ -198,6 +198,8 @@ pub enum VerifyChunks {
 #[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the caller's own")]
 pub struct JobExecutionOptions {
+    /// The id that its manager gave the job. Default: none; then each run has one of its own.
+    pub job_id: Option<Rc<str>>,
     /// How many chunks may run at once. Default 1.
     pub concurrency: Concurrency,
     /// The job's place among those that share what may run at once. Default: it has that to itself.
@@ -270,6 +272,7 @@ pub struct JobExecutionOptions {
 impl Default for JobExecutionOptions {
     fn default() -> Self {
         Self {
+            job_id: None,
             concurrency: Concurrency::default(),
             lane: None,
             job_dir: None,

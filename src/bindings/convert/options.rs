@@ -208,14 +208,15 @@ impl Realm {
         self: &Rc<Self>,
         options: Value,
     ) -> Result<JobManagerOptions> {
-        let supervisor = Arc::clone(&self.state.supervisor);
+        let (supervisor, remains) =
+            (Arc::clone(&self.state.supervisor), self.state.remains.clone());
         if self.state.js.is_nothing(options) {
-            return Ok(JobManagerOptions { supervisor, ..JobManagerOptions::default() });
+            return Ok(JobManagerOptions { supervisor, remains, max_concurrency: None });
         }
         super::require_object(self.state.js, options, "options")?;
         let max = Reader { realm: self, object: options }.number(c"maxConcurrency")?;
         let max_concurrency = max.map(|max| Concurrency::from_number(max).limit);
-        Ok(JobManagerOptions { supervisor, max_concurrency })
+        Ok(JobManagerOptions { supervisor, remains, max_concurrency })
     }
 
     /// The signal in `options`, which may be missing.

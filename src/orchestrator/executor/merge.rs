@@ -99,6 +99,7 @@ impl Run<'_> {
             max_output: self.options.max_output,
             max_log: Some(self.options.max_log),
             observed: true,
+            job_id: Some(Rc::clone(&self.id)),
             extensions: self.options.extensions.clone(),
             ..WorkerJob::default()
         };

@@ -15,6 +15,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use bring::MOST_BROUGHT;
 use chunk::Place;
@@ -84,7 +85,9 @@ impl JobExecutor {
         let work = options.abort.token.child_token();
         options.failure.cancels(&work);
         let done = Cell::new(job.chunks.len() - plan.chunks.len());
+        let own_id = || Uuid::new_v4().to_string().into();
         let run = Run {
+            id: options.job_id.clone().unwrap_or_else(own_id),
             adapter: &*self.adapter,
             local: self.local.as_deref(),
             console: &*self.console,
@@ -153,6 +156,7 @@ fn invalid(text: String) -> CrateError {
 
 /// One execution of a job.
 struct Run<'a> {
+    id: Rc<str>,
     adapter: &'a dyn WorkerAdapter,
     local: Option<&'a dyn WorkerAdapter>,
     console: &'a dyn Console,
@@ -230,6 +234,7 @@ impl Run<'_> {
             output_file: output_file
                 .filter(|_| self.looks_at_files() || options.stall_timeout.is_some())
                 .map(|file| resolve(&self.folder, file)),
+            job_id: Some(Rc::clone(&self.id)),
             chunk: Some(JobChunk { spec: Rc::clone(self.job), index: chunk.index, id }),
             chunk_id: Some(id),
             job_def_url: options.job_def_url.clone(),

@@ -73,6 +73,7 @@ impl Shared {
         let (begun, has_begun) = oneshot::channel();
         let (shared, ran_with) = (Rc::clone(self), options.clone());
         let options = JobExecutionOptions {
+            job_id: Some(job.id.as_str().into()),
             abort: AbortSource { token: abort, ..options.abort.clone() },
             lane: self.gate.as_ref().map(super::Gate::lane),
             ..options

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     Result,
+    adapters::Remains,
     console::Console,
     model::{JobSpec, JobState, JobStatus, Logs},
     process::Supervisor,
@@ -58,6 +59,8 @@ pub struct StoredOptions {
 pub struct JobManagerOptions {
     /// Who watches over the processes of the jobs, and ends those that dead managers have left.
     pub supervisor: Arc<Supervisor>,
+    /// Who ends what those have left elsewhere.
+    pub remains: Remains,
     /// How many chunks of all jobs together may run at once. Default: as many as the jobs ask for.
     pub max_concurrency: Option<usize>,
 }
@@ -76,6 +79,8 @@ struct Shared {
     spawner: Rc<dyn LocalSpawner>,
     /// Watches over the processes of the jobs, those of dead managers too.
     supervisor: Arc<Supervisor>,
+    /// Who sees to what dead managers have left elsewhere.
+    remains: Remains,
     gate: Option<Gate>,
     /// Whether jobs are taken; who starts one holds it until it runs.
     open: RwLock<bool>,
@@ -125,6 +130,7 @@ impl JobManager {
             console,
             spawner,
             supervisor: options.supervisor,
+            remains: options.remains,
             gate: options.max_concurrency.map(Gate::new),
             open: RwLock::new(true),
             closed: CancellationToken::new(),

@@ -57,8 +57,13 @@ impl JobManager {
 impl Shared {
     /// Ends what dead managers have left running, and waits until it is gone.
     async fn end_remains(&self, dead: &[DeadManager]) {
-        let remains = dead.iter().filter_map(|dead| dead.marks.as_deref());
-        join_all(remains.map(|marks| self.supervisor.end_remains(marks))).await;
+        let marks = dead.iter().filter_map(|dead| dead.marks.as_deref());
+        join_all(marks.map(async |marks| {
+            // First those here: they might start more of the others.
+            self.supervisor.end_remains(marks).await;
+            self.remains.end(marks).await;
+        }))
+        .await;
         self.ended.borrow_mut().extend(dead.iter().map(|dead| dead.name.clone()));
     }
 
