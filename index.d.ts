@@ -238,7 +238,7 @@ export interface JobExecutionOptions {
   /**
    * Where workers elsewhere find what they need and leave what they have rendered: the files of chunks whose result has an
    * `outputUrl` are brought from here into `jobDir`, while others render, and looked at. Default: the storage of the
-   * manager. An executor whose adapter is not a `LocalWorkerAdapter`, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
+   * manager. An executor whose adapter leaves its files elsewhere, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
    * that is given, and the definition there itself, under an id of their own, and removes all of it when the job has ended.
    */
   storage?: ArtifactStorage
@@ -261,7 +261,7 @@ export interface JobExecutionOptions {
   /**
    * The longest an attempt may show no sign of life, in milliseconds: no output, no growth of its `outputFile`, no use of
    * the processor by any of its processes. Noticed within half as long again. Default: no limit. Seen by
-   * `LocalWorkerAdapter` only.
+   * `LocalWorkerAdapter` and `DockerAdapter` only; the latter knows the use of the processor in whole seconds.
    */
   stallTimeout?: number
   /**
@@ -272,7 +272,8 @@ export interface JobExecutionOptions {
   /** As `maxOutputBytes` of a `WorkerJob`, for each chunk and the merge command. */
   maxOutputBytes?: number
   /**
-   * Whether the file of a chunk is looked at before the chunk counts, with `LocalWorkerAdapter`. What is wrong with it is a
+   * Whether the file of a chunk is looked at before the chunk counts, with adapters whose files are on this machine
+   * (`LocalWorkerAdapter`, `DockerAdapter` with the folder of the job mounted). What is wrong with it is a
    * failed attempt. `true`: it must exist, be a video that can be read to its end, and have `frameCount` frames, where the
    * chunk says so. `false`: it is not looked at. Default `'auto'`: as `true` where an `FfmpegStitcher` will join the chunks
    * on this machine; else only a file that is there and empty is a failure, as commands need not write one.
@@ -683,6 +684,24 @@ export interface CloudflareSandboxAdapterConfig {
   apiUrl?: string
 }
 
+/** In which containers a `DockerAdapter` runs commands. */
+export interface DockerAdapterOptions {
+  /** The image they are made from. */
+  image: string
+  /** More arguments of `docker run`. They come after those of the adapter, so that they win. Default: none. */
+  dockerArgs?: string[]
+  /**
+   * The variables of `process.env` that they get besides what a job sets for itself: by name, or `true` for all. Default: none.
+   */
+  forwardEnv?: string[] | true
+  /**
+   * Whether they have the folder of the job (`job.cwd`, a job's `jobDir`), under its own name: files that are written there
+   * are on this machine, so that chunks are looked at and joined here. The daemon must be on this machine, too. Default
+   * `true`. With `false` that folder is used where a mount in `dockerArgs` puts it into the container.
+   */
+  mountJobDir?: boolean
+}
+
 /**
  * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
  *
@@ -824,6 +843,32 @@ export declare class DenoDeployAdapter {
    * `DenoDeployAdapter received invalid JSON: …`, these with `retry` where the chunk itself has not failed, with an
    * `AbortError`, and with `Worker job timed out after ${ms}ms`. Both end the request at once, and the worker hears
    * of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+ * Runs each command in a container of its own, by the `docker` command on the `PATH`: `DOCKER_HOST`, contexts and logins
+ * count.
+ *
+ * Standard input is empty. The container is named `helios-worker-…`, is removed when it ends, and has the labels `helios.job`
+ * (the id of a managed job, else one of its run), `helios.chunk` and `helios.owner` (the process it belongs to). What a
+ * process that was killed leaves running is removed by `JobManager.recover()`, where a `DockerAdapter` is there by then.
+ */
+export declare class DockerAdapter {
+  /**
+   * Makes an adapter for containers of `options.image`. Nothing is asked of Docker before the first command. Throws a
+   * `TypeError` for a missing image, for options of the wrong type, and for `--name` and `--detach` in `options.dockerArgs`.
+   */
+  constructor(options: DockerAdapterOptions)
+  /**
+   * Runs one command in a new container and gives its exit code and output, which callbacks hear while it is written.
+   *
+   * Of `job.env` the container gets what differs from `process.env`, and what `options.forwardEnv` names; values do not
+   * show in a list of processes. `job.cwd` is mounted under its own name, and is the folder the command runs in; see
+   * `options.mountJobDir`.
+   *
+   * When `job.signal` aborts, the container is killed and removed, and the promise resolves with Docker's exit code (137;
+   * 1 where it has none, and where nothing was started) and what was written until then. Rejects with `Worker job
+   * timed out after ${ms}ms` after `job.timeout`, when the container is gone likewise: this is waited for at most 5 s, or
+   * `killGraceMs` of a job; then there is a warning. Rejects as Node's `spawn` does when there is no `docker`. Where Docker
+   * itself fails (exit code 125, mostly), `retry` says whether the daemon or the network cannot be reached (`transient`), a
+   * registry wants to be asked less often (`throttled`), or image, command or arguments are wrong (`fatal`).
    */
   execute(job: WorkerJob): Promise<WorkerResult>
 }

@@ -13,6 +13,7 @@ export const {
   CloudflareSandboxAdapter,
   CloudflareWorkersAdapter,
   DenoDeployAdapter,
+  DockerAdapter,
   FfmpegStitcher,
   FileJobRepository,
   FlyMachinesAdapter,

@@ -28,6 +28,7 @@ const classes = {
   DenoDeployAdapter: ['execute'],
   VercelAdapter: ['execute'],
   ModalAdapter: ['execute'],
+  DockerAdapter: ['execute'],
   JobExecutor: ['execute'],
   JobManager: [
     'submitJob',
@@ -67,6 +68,7 @@ const make = {
   DenoDeployAdapter: () => new lib.DenoDeployAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
   VercelAdapter: () => new lib.VercelAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
   ModalAdapter: () => new lib.ModalAdapter({ endpointUrl: 'http://127.0.0.1:9' }),
+  DockerAdapter: () => new lib.DockerAdapter({ image: 'film' }),
   JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
   JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
   FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
@@ -129,6 +131,7 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       DenoDeployAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],
       VercelAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],
       ModalAdapter: [{ endpointUrl: 'http://127.0.0.1:9' }],
+      DockerAdapter: [{ image: 'film' }],
       JobManager: [new lib.InMemoryJobRepository(), {}],
       JobExecutor: [{}],
       FileJobRepository: ['/nowhere'],

@@ -238,7 +238,7 @@ export interface JobExecutionOptions {
   /**
    * Where workers elsewhere find what they need and leave what they have rendered: the files of chunks whose result has an
    * `outputUrl` are brought from here into `jobDir`, while others render, and looked at. Default: the storage of the
-   * manager. An executor whose adapter is not a `LocalWorkerAdapter`, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
+   * manager. An executor whose adapter leaves its files elsewhere, and that finds no `meta.jobDefUrl`, puts `jobDir`, if
    * that is given, and the definition there itself, under an id of their own, and removes all of it when the job has ended.
    */
   storage?: ArtifactStorage
@@ -261,7 +261,7 @@ export interface JobExecutionOptions {
   /**
    * The longest an attempt may show no sign of life, in milliseconds: no output, no growth of its `outputFile`, no use of
    * the processor by any of its processes. Noticed within half as long again. Default: no limit. Seen by
-   * `LocalWorkerAdapter` only.
+   * `LocalWorkerAdapter` and `DockerAdapter` only; the latter knows the use of the processor in whole seconds.
    */
   stallTimeout?: number
   /**
@@ -272,7 +272,8 @@ export interface JobExecutionOptions {
   /** As `maxOutputBytes` of a `WorkerJob`, for each chunk and the merge command. */
   maxOutputBytes?: number
   /**
-   * Whether the file of a chunk is looked at before the chunk counts, with `LocalWorkerAdapter`. What is wrong with it is a
+   * Whether the file of a chunk is looked at before the chunk counts, with adapters whose files are on this machine
+   * (`LocalWorkerAdapter`, `DockerAdapter` with the folder of the job mounted). What is wrong with it is a
    * failed attempt. `true`: it must exist, be a video that can be read to its end, and have `frameCount` frames, where the
    * chunk says so. `false`: it is not looked at. Default `'auto'`: as `true` where an `FfmpegStitcher` will join the chunks
    * on this machine; else only a file that is there and empty is a failure, as commands need not write one.
@@ -681,4 +682,22 @@ export interface CloudflareSandboxAdapterConfig {
   logStorage?: ArtifactStorage
   /** Where the API is. Default `https://api.cloudflare.com/client/v4`. */
   apiUrl?: string
+}
+
+/** In which containers a `DockerAdapter` runs commands. */
+export interface DockerAdapterOptions {
+  /** The image they are made from. */
+  image: string
+  /** More arguments of `docker run`. They come after those of the adapter, so that they win. Default: none. */
+  dockerArgs?: string[]
+  /**
+   * The variables of `process.env` that they get besides what a job sets for itself: by name, or `true` for all. Default: none.
+   */
+  forwardEnv?: string[] | true
+  /**
+   * Whether they have the folder of the job (`job.cwd`, a job's `jobDir`), under its own name: files that are written there
+   * are on this machine, so that chunks are looked at and joined here. The daemon must be on this machine, too. Default
+   * `true`. With `false` that folder is used where a mount in `dockerArgs` puts it into the container.
+   */
+  mountJobDir?: boolean
 }

@@ -8,6 +8,7 @@ import {
   CloudflareSandboxAdapter,
   CloudflareWorkersAdapter,
   DenoDeployAdapter,
+  DockerAdapter,
   FfmpegStitcher,
   FileJobRepository,
   FlyMachinesAdapter,
@@ -36,6 +37,7 @@ import type {
   AwsHandlerConfig,
   CloudRunServerConfig,
   CommandFailure,
+  DockerAdapterOptions,
   JobExecutionOptions,
   JobRepository,
   JobSpec,
@@ -379,7 +381,10 @@ async function uses(): Promise<void> {
       forwardEnv: ['TOKEN'],
     }),
   ]
-  void [lambda, cloudRun, services, new JobExecutor(lambda)]
+  const dockerOptions: DockerAdapterOptions = { image: 'film', dockerArgs: ['--cpus', '2'], mountJobDir: false }
+  const docker: WorkerAdapter = new DockerAdapter({ ...dockerOptions, forwardEnv: ['HOME'] })
+  const containers = new DockerAdapter({ image: 'film', forwardEnv: true })
+  void [lambda, cloudRun, services, docker, containers, new JobExecutor(lambda)]
 
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
 
@@ -473,6 +478,8 @@ new CloudRunAdapter({})
 new DenoDeployAdapter({ serviceUrl: 'https://render.example', jobDefUrl: 's3://bucket/a/job.json' })
 // @ts-expect-error: all or some, by name
 new ModalAdapter({ endpointUrl: 'https://render.example', forwardEnv: 'PATH' })
+// @ts-expect-error: containers need an image
+new DockerAdapter({})
 // @ts-expect-error: a runtime needs a workspace
 new WorkerRuntime({})
 // @ts-expect-error: ports are numbers

@@ -12,7 +12,7 @@ mod cloudflare_sandbox;
 mod cloudflare_workers;
 #[cfg(feature = "http")]
 mod deno_deploy;
-#[cfg(feature = "http")]
+mod docker;
 mod environment;
 #[cfg(feature = "http")]
 mod fly_machines;
@@ -43,7 +43,7 @@ pub use cloudflare_sandbox::{CloudflareSandboxAdapter, CloudflareSandboxAdapterC
 pub use cloudflare_workers::{CloudflareWorkersAdapter, CloudflareWorkersAdapterConfig};
 #[cfg(feature = "http")]
 pub use deno_deploy::{DenoDeployAdapter, DenoDeployAdapterConfig};
-#[cfg(feature = "http")]
+pub use docker::{DockerAdapter, DockerAdapterOptions, DockerSurroundings};
 pub use environment::ForwardEnv;
 #[cfg(feature = "http")]
 pub use fly_machines::{FlyMachinesAdapter, FlyMachinesAdapterConfig};

@@ -37,6 +37,7 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     (c"VercelAdapter", &[c"execute"]),
     #[cfg(feature = "http")]
     (c"ModalAdapter", &[c"execute"]),
+    (c"DockerAdapter", &[c"execute"]),
     (c"JobExecutor", &[c"execute"]),
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),

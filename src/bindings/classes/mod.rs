@@ -14,6 +14,7 @@ mod cloudflare_sandbox_adapter;
 mod cloudflare_workers_adapter;
 #[cfg(feature = "http")]
 mod deno_deploy_adapter;
+mod docker_adapter;
 mod ffmpeg_stitcher;
 mod file_job_repository;
 #[cfg(feature = "http")]
@@ -36,7 +37,6 @@ mod r2_storage_adapter;
 mod render_executor;
 #[cfg(feature = "aws")]
 mod s3_storage_adapter;
-#[cfg(feature = "http")]
 mod service_adapter;
 mod storage;
 #[cfg(feature = "http")]
@@ -55,6 +55,7 @@ pub(super) use cloudflare_sandbox_adapter::CloudflareSandboxAdapter;
 pub(super) use cloudflare_workers_adapter::CloudflareWorkersAdapter;
 #[cfg(feature = "http")]
 pub(super) use deno_deploy_adapter::DenoDeployAdapter;
+pub(super) use docker_adapter::DockerAdapter;
 pub(super) use ffmpeg_stitcher::{FfmpegStitcher, plain_stitcher};
 pub(super) use file_job_repository::FileJobRepository;
 #[cfg(feature = "http")]

@@ -1,24 +1,31 @@
-//! What adapters have in common that have a service render their chunks, for the classes that are exported.
+//! What adapters have in common whose chunks are rendered by others, for the classes that are exported.
 
-use std::{ffi::CStr, rc::Rc, time::Duration};
+#[cfg(feature = "http")]
+use std::time::Duration;
+use std::{ffi::CStr, rc::Rc};
 
 use napi::{Env, Unknown, bindgen_prelude::This};
 
+#[cfg(feature = "http")]
+use super::super::{
+    js::UserStorage,
+    realm::{RealmConsole, RealmEnvironment},
+    state::Spawner,
+};
 use super::{
     super::{
         convert::DirectJob,
-        js::UserStorage,
-        realm::{Realm, RealmConsole, RealmEnvironment},
-        state::Spawner,
+        realm::Realm,
         text::JsText,
         value::{Thrown, Type, Value},
     },
     answer, argument, constructing, thrown,
 };
+#[cfg(feature = "http")]
+use crate::{adapters::Surroundings, storage::ArtifactStorage};
 use crate::{
     Error, Result,
-    adapters::{ForwardEnv, Surroundings, WorkerAdapter},
-    storage::ArtifactStorage,
+    adapters::{ForwardEnv, WorkerAdapter},
 };
 
 /// An adapter, and the realm it was made in.
@@ -29,7 +36,8 @@ pub(in super::super) struct ServiceAdapter {
 }
 
 impl ServiceAdapter {
-    /// The adapter of an object that is being constructed with `config`.
+    /// The adapter of an object that is being constructed with `config`, which talks to a service.
+    #[cfg(feature = "http")]
     pub(super) fn constructing<T: WorkerAdapter + 'static>(
         env: Env,
         this: &This<'_>,
@@ -37,10 +45,21 @@ impl ServiceAdapter {
         config: &Unknown<'_>,
         make: impl FnOnce(&Config<'_>, Surroundings) -> Result<T>,
     ) -> napi::Result<Self> {
+        let make = |config: &Config<'_>| make(config, config.surroundings()?);
+        Self::constructing_alone(env, this, class, ("config", config), make)
+    }
+
+    /// The adapter of an object that is being constructed with a config of that name.
+    pub(super) fn constructing_alone<T: WorkerAdapter + 'static>(
+        env: Env,
+        this: &This<'_>,
+        class: &CStr,
+        (name, config): (&str, &Unknown<'_>),
+        make: impl FnOnce(&Config<'_>) -> Result<T>,
+    ) -> napi::Result<Self> {
         let realm = constructing(env, this, class)?;
-        let made = Config::new(&realm, argument(config))
-            .and_then(|config| make(&config, config.surroundings()?));
-        match made {
+        let config = Config::new(&realm, name, argument(config));
+        match config.and_then(|config| make(&config)) {
             Ok(core) => Ok(Self { core: Rc::new(core), realm }),
             Err(error) => Err(thrown(&realm, &error)),
         }
@@ -78,14 +97,14 @@ impl ServiceAdapter {
 
 /// The config of an adapter: what is not there, or of another type, is left out, as the original looks at it late.
 pub(super) struct Config<'a> {
-    realm: &'a Rc<Realm>,
+    pub(super) realm: &'a Rc<Realm>,
     object: Value,
 }
 
 impl<'a> Config<'a> {
-    fn new(realm: &'a Rc<Realm>, object: Value) -> Result<Self> {
+    fn new(realm: &'a Rc<Realm>, name: &str, object: Value) -> Result<Self> {
         if !realm.state.js.is_object(object) {
-            return Err(Error::invalid("config", "an object"));
+            return Err(Error::invalid(name, "an object"));
         }
         Ok(Self { realm, object })
     }
@@ -106,6 +125,7 @@ impl<'a> Config<'a> {
     }
 
     /// A number.
+    #[cfg(feature = "http")]
     pub(super) fn number(&self, name: &CStr) -> Result<Option<f64>> {
         let js = self.realm.state.js;
         let value = self.realm.caught(js.get(self.object, name))?;
@@ -113,6 +133,7 @@ impl<'a> Config<'a> {
     }
 
     /// A number of milliseconds above 0.
+    #[cfg(feature = "http")]
     pub(super) fn millis(&self, name: &CStr, default: Duration) -> Result<Duration> {
         let millis = self.number(name)?.filter(|millis| *millis > 0.0);
         let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0);
@@ -120,6 +141,7 @@ impl<'a> Config<'a> {
     }
 
     /// A storage.
+    #[cfg(feature = "http")]
     pub(super) fn storage(&self, name: &CStr) -> Result<Option<Rc<dyn ArtifactStorage>>> {
         let realm = self.realm;
         let storage = realm.caught(realm.state.js.get_some(self.object, name))?;
@@ -135,15 +157,27 @@ impl<'a> Config<'a> {
         if js.type_of(value) == Type::Boolean {
             return Ok(if js.truthy(value) { ForwardEnv::All } else { ForwardEnv::default() });
         }
-        let wrong = || Error::invalid("forwardEnv", "an array of strings, or true");
+        self.list(value, || Error::invalid("forwardEnv", "an array of strings, or true"))
+            .map(ForwardEnv::Named)
+    }
+
+    /// An array of strings; empty where there is none.
+    pub(super) fn strings(&self, name: &CStr) -> Result<Vec<String>> {
+        let list = self.realm.caught(self.realm.state.js.get_some(self.object, name))?;
+        let wrong = || Error::invalid(name.to_string_lossy(), "an array of strings");
+        list.map_or_else(|| Ok(Vec::new()), |list| self.list(list, wrong))
+    }
+
+    fn list(&self, value: Value, wrong: impl Fn() -> Error) -> Result<Vec<String>> {
+        let (realm, js) = (self.realm, self.realm.state.js);
         if !js.is_array(value) {
             return Err(wrong());
         }
-        let name = |index| js.as_string(realm.caught(js.element(value, index))?).ok_or_else(wrong);
-        let names: Result<_> = (0..realm.caught(js.len(value))?).map(name).collect();
-        names.map(ForwardEnv::Named)
+        let text = |index| js.as_string(realm.caught(js.element(value, index))?).ok_or_else(&wrong);
+        (0..realm.caught(js.len(value))?).map(text).collect()
     }
 
+    #[cfg(feature = "http")]
     fn surroundings(&self) -> Result<Surroundings> {
         let realm = self.realm;
         Ok(Surroundings {

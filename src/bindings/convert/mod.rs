@@ -2,7 +2,6 @@
 
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod buckets;
-#[cfg(feature = "http")]
 mod chunk_job;
 mod options;
 mod result;

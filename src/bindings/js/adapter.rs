@@ -68,6 +68,7 @@ fn native_adapter(state: &State, value: Value) -> Option<(&'static CStr, Rc<dyn 
         c"VercelAdapter" VercelAdapter,
         #[cfg(feature = "http")]
         c"ModalAdapter" ModalAdapter,
+        c"DockerAdapter" DockerAdapter,
     );
     None
 }
