@@ -23,6 +23,7 @@ export const {
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
+  KubernetesAdapter,
   LocalStorageAdapter,
   LocalWorkerAdapter,
   ModalAdapter,

@@ -29,6 +29,7 @@ const classes = {
   VercelAdapter: ['execute'],
   ModalAdapter: ['execute'],
   DockerAdapter: ['execute'],
+  KubernetesAdapter: ['execute'],
   JobExecutor: ['execute'],
   JobManager: [
     'submitJob',
@@ -69,6 +70,7 @@ const make = {
   VercelAdapter: () => new lib.VercelAdapter({ serviceUrl: 'http://127.0.0.1:9' }),
   ModalAdapter: () => new lib.ModalAdapter({ endpointUrl: 'http://127.0.0.1:9' }),
   DockerAdapter: () => new lib.DockerAdapter({ image: 'film' }),
+  KubernetesAdapter: () => new lib.KubernetesAdapter({ image: 'render' }),
   JobExecutor: () => new lib.JobExecutor(new lib.LocalWorkerAdapter()),
   JobManager: () => new lib.JobManager(new lib.InMemoryJobRepository(), make.JobExecutor()),
   FileJobRepository: () => new lib.FileJobRepository('/nowhere'),
@@ -132,6 +134,7 @@ describe.each(Object.entries(classes))('%s', (name, methods) => {
       VercelAdapter: [{ serviceUrl: 'http://127.0.0.1:9' }],
       ModalAdapter: [{ endpointUrl: 'http://127.0.0.1:9' }],
       DockerAdapter: [{ image: 'film' }],
+      KubernetesAdapter: [{ image: 'render' }],
       JobManager: [new lib.InMemoryJobRepository(), {}],
       JobExecutor: [{}],
       FileJobRepository: ['/nowhere'],

@@ -701,3 +701,51 @@ export interface DockerAdapterOptions {
    */
   mountJobDir?: boolean
 }
+
+/** How Jobs of a Kubernetes cluster render the chunks. */
+export interface KubernetesAdapterOptions {
+  /** The kubeconfig file. Default: `KUBECONFIG`, `~/.kube/config`, else the service account of the pod this runs in. */
+  kubeconfigPath?: string
+  /** Where Jobs are created. Default `default`. */
+  namespace?: string
+  /** The image of the container that runs the command. */
+  image: string
+  /** What the names of Jobs begin with: `${jobNamePrefix}-${chunkId}-${random}`. Default `helios-worker`. */
+  jobNamePrefix?: string
+  /** The service account of the pods. Default: that of the namespace. */
+  serviceAccountName?: string
+  /** The longest pause, in milliseconds, before a watch that broke, or a request that failed, is tried again. Default `2000`. */
+  pollIntervalMs?: number
+  /**
+   * How long, in milliseconds, a chunk may wait for a pod that has a node; then it has failed, and may be retried. Default
+   * 5 minutes.
+   */
+  schedulingTimeoutMs?: number
+  /**
+   * Variables of this process that go to the pods, beside those that a job sets to something else; `true`: all. Default: none.
+   */
+  forwardEnv?: string[] | true
+  /** The folder that the command runs in. Default: that of the image; never the folder of this process. */
+  workingDir?: string
+  /** What the container asks for and may use, such as `{ requests: { cpu: '4' }, limits: { memory: '8Gi' } }`. */
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string>; [field: string]: unknown }
+  /** Labels of the nodes that may be used. */
+  nodeSelector?: Record<string, string>
+  /** Taints of nodes that do not matter. */
+  tolerations?: Record<string, unknown>[]
+  /** Volumes of the pod. */
+  volumes?: Record<string, unknown>[]
+  /** Where they are in the container. */
+  volumeMounts?: Record<string, unknown>[]
+  /** ConfigMaps and Secrets of the cluster that the container has as variables. */
+  envFrom?: Record<string, unknown>[]
+  /** Secrets to pull the image with. */
+  imagePullSecrets?: { name: string }[]
+  /**
+   * What else the pods should be: `{ metadata, spec }`. The container that runs the command is named `worker`. The other
+   * options, the command and `restartPolicy` go before it; lists are merged by `name` (mounts by `mountPath`).
+   */
+  podTemplate?: Record<string, unknown>
+  /** When the cluster removes a finished Job that this process is not there any more to delete. Default `3600`. */
+  ttlSecondsAfterFinished?: number
+}

@@ -17,6 +17,7 @@ import {
   InMemoryJobRepository,
   JobExecutor,
   JobManager,
+  KubernetesAdapter,
   GcsStorageAdapter,
   LocalStorageAdapter,
   LocalWorkerAdapter,
@@ -43,6 +44,7 @@ import type {
   JobSpec,
   JobState,
   JobStatus,
+  KubernetesAdapterOptions,
   RenderJobChunk,
   StitchPlan,
   StitchProgress,
@@ -384,7 +386,28 @@ async function uses(): Promise<void> {
   const dockerOptions: DockerAdapterOptions = { image: 'film', dockerArgs: ['--cpus', '2'], mountJobDir: false }
   const docker: WorkerAdapter = new DockerAdapter({ ...dockerOptions, forwardEnv: ['HOME'] })
   const containers = new DockerAdapter({ image: 'film', forwardEnv: true })
-  void [lambda, cloudRun, services, docker, containers, new JobExecutor(lambda)]
+  const kubernetesOptions: KubernetesAdapterOptions = {
+    kubeconfigPath: '/kubeconfig',
+    namespace: 'render',
+    image: 'render:1',
+    jobNamePrefix: 'film',
+    serviceAccountName: 'renderer',
+    pollIntervalMs: 1000,
+    schedulingTimeoutMs: 60_000,
+    forwardEnv: ['FONTS'],
+    workingDir: '/job',
+    resources: { requests: { cpu: '4' }, limits: { memory: '8Gi' } },
+    nodeSelector: { pool: 'render' },
+    tolerations: [{ key: 'spot', operator: 'Exists' }],
+    volumes: [{ name: 'job', persistentVolumeClaim: { claimName: 'job' } }],
+    volumeMounts: [{ name: 'job', mountPath: '/job' }],
+    envFrom: [{ secretRef: { name: 'keys' } }],
+    imagePullSecrets: [{ name: 'registry' }],
+    podTemplate: { metadata: { annotations: { a: 'b' } }, spec: { hostNetwork: true } },
+    ttlSecondsAfterFinished: 60,
+  }
+  const kubernetes: WorkerAdapter[] = [new KubernetesAdapter(kubernetesOptions), new KubernetesAdapter({ image: 'a' })]
+  void [lambda, cloudRun, services, docker, containers, kubernetes, new JobExecutor(lambda)]
 
   const rendered: WorkerResult = await new RenderExecutor('/workspace').executeChunk(smallSpec, 1)
 
@@ -480,6 +503,8 @@ new DenoDeployAdapter({ serviceUrl: 'https://render.example', jobDefUrl: 's3://b
 new ModalAdapter({ endpointUrl: 'https://render.example', forwardEnv: 'PATH' })
 // @ts-expect-error: containers need an image
 new DockerAdapter({})
+// @ts-expect-error: a Job has an image
+new KubernetesAdapter({ namespace: 'render' })
 // @ts-expect-error: a runtime needs a workspace
 new WorkerRuntime({})
 // @ts-expect-error: ports are numbers

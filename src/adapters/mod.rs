@@ -18,6 +18,8 @@ mod environment;
 mod fly_machines;
 #[cfg(feature = "http")]
 mod hetzner_cloud;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod local;
 mod remains;
 #[cfg(feature = "http")]
@@ -49,6 +51,8 @@ pub use environment::ForwardEnv;
 pub use fly_machines::{FlyMachinesAdapter, FlyMachinesAdapterConfig};
 #[cfg(feature = "http")]
 pub use hetzner_cloud::{HetznerCloudAdapter, HetznerCloudAdapterConfig};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{KubernetesAdapter, KubernetesAdapterConfig};
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
 pub use remains::{EndsRemains, Remains};

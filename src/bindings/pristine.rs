@@ -38,6 +38,8 @@ const CLASSES: &[(&CStr, &[&CStr])] = &[
     #[cfg(feature = "http")]
     (c"ModalAdapter", &[c"execute"]),
     (c"DockerAdapter", &[c"execute"]),
+    #[cfg(feature = "kubernetes")]
+    (c"KubernetesAdapter", &[c"execute"]),
     (c"JobExecutor", &[c"execute"]),
     (c"FileJobRepository", REPOSITORY),
     (c"InMemoryJobRepository", REPOSITORY),

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 pub use command_line::{check, split};
 pub use failure::{Activity, Error, Failure, Report};
 use mark::{Mark, Marks};
+#[cfg(feature = "kubernetes")]
+pub(crate) use output::Capture;
 pub use platform::Guardian;
 pub use supervisor::Supervisor;
 

@@ -24,7 +24,7 @@ pub(super) struct Flow {
 
 /// What was read so far of one stream. Lives outside the reading future, so that it survives when that one is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Capture {
+pub(crate) struct Capture {
     pub(super) flow: Arc<Flow>,
     /// With a limit: the beginning and the end, with what was left out missing at half of the limit.
     bytes: Vec<u8>,
@@ -36,8 +36,14 @@ pub(super) struct Capture {
 
 impl Capture {
     /// Keeps everything, or the beginning and the end, `limit` bytes together.
-    pub(super) fn new(limit: Option<usize>) -> Self {
+    pub(crate) fn new(limit: Option<usize>) -> Self {
         Self { limit, ..Self::default() }
+    }
+
+    /// How many bytes were read.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.flow.bytes.load(Relaxed)
     }
 
     /// Whether more was written than can be handed over.
@@ -46,7 +52,7 @@ impl Capture {
     }
 
     /// What was kept, as text.
-    pub(super) fn into_text(self) -> Text {
+    pub(crate) fn into_text(self) -> Text {
         match self.limit {
             Some(limit) => self.into_clipped(limit),
             None => Text::decode(self.bytes),
@@ -60,7 +66,7 @@ impl Capture {
     }
 
     /// Reads `stream` to its end, or until there is more than can be kept.
-    pub(super) async fn read<R: AsyncRead + Unpin>(
+    pub(crate) async fn read<R: AsyncRead + Unpin>(
         &mut self,
         mut stream: R,
         target: &OutputTarget,

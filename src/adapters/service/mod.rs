@@ -175,7 +175,8 @@ pub(super) async fn tell(job: &WorkerJob, result: &WorkerResult) {
     }
 }
 
-async fn tell_one(target: &OutputTarget, text: &Text, cancel: &CancellationToken) {
+/// Says what came to one who listens.
+pub(super) async fn tell_one(target: &OutputTarget, text: &Text, cancel: &CancellationToken) {
     let Some(sink) = target.sink.as_deref().filter(|_| !text.as_str().is_empty()) else { return };
     // Whoever listens may take his time, but not for ever after an abort.
     let _ = cancel.run_until_cancelled(sink.write(text.as_str().as_bytes())).await;

@@ -28,6 +28,8 @@ mod hetzner_cloud_adapter;
 mod in_memory_job_repository;
 mod job_executor;
 mod job_manager;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_adapter;
 mod local_storage_adapter;
 mod local_worker_adapter;
 #[cfg(feature = "http")]
@@ -66,6 +68,8 @@ pub(super) use gcs_storage_adapter::GcsStorageAdapter;
 pub(super) use hetzner_cloud_adapter::HetznerCloudAdapter;
 pub(super) use in_memory_job_repository::InMemoryJobRepository;
 pub(super) use job_executor::JobExecutor;
+#[cfg(feature = "kubernetes")]
+pub(super) use kubernetes_adapter::KubernetesAdapter;
 pub(super) use local_storage_adapter::LocalStorageAdapter;
 pub(super) use local_worker_adapter::LocalWorkerAdapter;
 #[cfg(feature = "http")]

@@ -148,6 +148,15 @@ impl<'a> Config<'a> {
         storage.map(|storage| UserStorage::shared(realm, storage)).transpose()
     }
 
+    /// What JSON makes of a value.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn json(&self, name: &CStr) -> Result<Option<serde_json::Value>> {
+        let (realm, js) = (self.realm, self.realm.state.js);
+        let Some(value) = realm.caught(js.get_some(self.object, name))? else { return Ok(None) };
+        let Some(text) = realm.caught(realm.stringify(value))? else { return Ok(None) };
+        serde_json::from_slice(&text).map(Some).map_err(Error::Syntax)
+    }
+
     /// `forwardEnv`: names of variables, or `true` for all.
     pub(super) fn forward_env(&self) -> Result<ForwardEnv> {
         let (realm, js) = (self.realm, self.realm.state.js);

@@ -27,7 +27,7 @@ use crate::{Error, Result};
 const LONGEST_MS: f64 = 1e15;
 
 /// A time in milliseconds; what is no positive number is no time.
-fn duration(ms: f64) -> Option<Duration> {
+pub(super) fn duration(ms: f64) -> Option<Duration> {
     (ms > 0.0).then(|| Duration::from_secs_f64(ms.min(LONGEST_MS) / 1000.0))
 }
 

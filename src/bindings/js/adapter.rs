@@ -69,6 +69,8 @@ fn native_adapter(state: &State, value: Value) -> Option<(&'static CStr, Rc<dyn 
         #[cfg(feature = "http")]
         c"ModalAdapter" ModalAdapter,
         c"DockerAdapter" DockerAdapter,
+        #[cfg(feature = "kubernetes")]
+        c"KubernetesAdapter" KubernetesAdapter,
     );
     None
 }

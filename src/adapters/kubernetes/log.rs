@@ -1,0 +1,97 @@
+//! Hears out the container of a Job.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+use tokio_util::{compat::FuturesAsyncReadCompatExt, sync::CancellationToken};
+
+use super::{cluster::Cluster, failure::Failure};
+use crate::{model::OutputTarget, process::Capture};
+
+/// So many failures to read the log of a container that has ended are its end.
+const ATTEMPTS: u32 = 12;
+/// A log that ends so shortly before its container is known to have ended has ended with it.
+const TOGETHER: Duration = Duration::from_secs(2);
+
+/// Reads the log of a container: from when the pod is `started`, if somebody listens, else from when it has `ended`. A log
+/// that breaks off is read again, without what was heard of it before.
+pub(super) async fn hear(
+    cluster: &Cluster,
+    started: oneshot::Receiver<String>,
+    ended: &CancellationToken,
+    target: &OutputTarget,
+    capture: &mut Capture,
+) -> Result<(), Failure> {
+    // Nothing has started, so that there is nothing to hear.
+    let Ok(pod) = started.await else { return Ok(()) };
+    if target.sink.is_none() {
+        ended.cancelled().await;
+    }
+    let mut failures = 0;
+    loop {
+        let is_whole = ended.is_cancelled();
+        let heard = capture.bytes();
+        let failure = match cluster.log(&pod, !is_whole).await {
+            Ok(log) => {
+                let mut log = Resumed { log: log.compat(), skip: heard, broken: None };
+                capture.read(&mut log, target, |_| {}).await;
+                match log.broken {
+                    None if is_whole || timeout(TOGETHER, ended.cancelled()).await.is_ok() => {
+                        return Ok(());
+                    }
+                    // The file of a log may be put aside, and another one begun: the first ends, the container does not.
+                    None => Failure::transient("the log was ended early"),
+                    Some(error) => Failure::transient(error.to_string()),
+                }
+            }
+            Err(failure) => failure,
+        };
+        // While the container runs nothing is lost yet.
+        failures += u32::from(is_whole);
+        let is_forbidden = matches!(failure.status, Some(401 | 403));
+        if is_forbidden || failures >= ATTEMPTS {
+            return Err(failure);
+        }
+        sleep(cluster.pause / 2).await;
+    }
+}
+
+/// A log without its beginning, which also says whether it broke off.
+struct Resumed<R> {
+    log: R,
+    skip: u64,
+    broken: Option<io::Error>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Resumed<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let before = into.filled().len();
+            if let Err(error) = ready!(Pin::new(&mut self.log).poll_read(context, into)) {
+                self.broken = Some(error);
+                return Poll::Ready(Ok(()));
+            }
+            let read = into.filled().len() - before;
+            let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(read);
+            self.skip -= known as u64;
+            into.filled_mut().copy_within(before + known..before + read, before);
+            into.set_filled(before + read - known);
+            if read == 0 || known < read {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
