@@ -702,6 +702,54 @@ export interface DockerAdapterOptions {
   mountJobDir?: boolean
 }
 
+/** How Jobs of a Kubernetes cluster render the chunks. */
+export interface KubernetesAdapterOptions {
+  /** The kubeconfig file. Default: `KUBECONFIG`, `~/.kube/config`, else the service account of the pod this runs in. */
+  kubeconfigPath?: string
+  /** Where Jobs are created. Default `default`. */
+  namespace?: string
+  /** The image of the container that runs the command. */
+  image: string
+  /** What the names of Jobs begin with: `${jobNamePrefix}-${chunkId}-${random}`. Default `helios-worker`. */
+  jobNamePrefix?: string
+  /** The service account of the pods. Default: that of the namespace. */
+  serviceAccountName?: string
+  /** The longest pause, in milliseconds, before a watch that broke, or a request that failed, is tried again. Default `2000`. */
+  pollIntervalMs?: number
+  /**
+   * How long, in milliseconds, a chunk may wait for a pod that has a node; then it has failed, and may be retried. Default
+   * 5 minutes.
+   */
+  schedulingTimeoutMs?: number
+  /**
+   * Variables of this process that go to the pods, beside those that a job sets to something else; `true`: all. Default: none.
+   */
+  forwardEnv?: string[] | true
+  /** The folder that the command runs in. Default: that of the image; never the folder of this process. */
+  workingDir?: string
+  /** What the container asks for and may use, such as `{ requests: { cpu: '4' }, limits: { memory: '8Gi' } }`. */
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string>; [field: string]: unknown }
+  /** Labels of the nodes that may be used. */
+  nodeSelector?: Record<string, string>
+  /** Taints of nodes that do not matter. */
+  tolerations?: Record<string, unknown>[]
+  /** Volumes of the pod. */
+  volumes?: Record<string, unknown>[]
+  /** Where they are in the container. */
+  volumeMounts?: Record<string, unknown>[]
+  /** ConfigMaps and Secrets of the cluster that the container has as variables. */
+  envFrom?: Record<string, unknown>[]
+  /** Secrets to pull the image with. */
+  imagePullSecrets?: { name: string }[]
+  /**
+   * What else the pods should be: `{ metadata, spec }`. The container that runs the command is named `worker`. The other
+   * options, the command and `restartPolicy` go before it; lists are merged by `name` (mounts by `mountPath`).
+   */
+  podTemplate?: Record<string, unknown>
+  /** When the cluster removes a finished Job that this process is not there any more to delete. Default `3600`. */
+  ttlSecondsAfterFinished?: number
+}
+
 /**
  * Renders each chunk by an invocation of a Lambda function, such as one with `createAwsHandler` in it.
  *
@@ -843,6 +891,11 @@ export declare class DenoDeployAdapter {
    * `DenoDeployAdapter received invalid JSON: …`, these with `retry` where the chunk itself has not failed, with an
    * `AbortError`, and with `Worker job timed out after ${ms}ms`. Both end the request at once, and the worker hears
    * of it by `config.storage`. `onStdout` and `onStderr` are called once, at the end.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
+}
+
+/**
  * Runs each command in a container of its own, by the `docker` command on the `PATH`: `DOCKER_HOST`, contexts and logins
  * count.
  *
@@ -1112,6 +1165,34 @@ export declare class JobManager {
   close(): Promise<void>
   /** Cancels a job, removes what was uploaded for it and deletes its record. */
   deleteJob(id: string): Promise<void>
+}
+
+/**
+ * Runs each command as a Job of a Kubernetes cluster: one pod, one go.
+ *
+ * The cluster is that of `options.kubeconfigPath`, else that of `KUBECONFIG` or `~/.kube/config`, else the one this process
+ * runs in. All Jobs of an adapter share one watch; what their containers write comes as they write it.
+ */
+export declare class KubernetesAdapter {
+  /**
+   * Makes an adapter for Jobs with `options.image`. The cluster is not asked before the first command.
+   *
+   * Throws `KubernetesAdapter requires an image option`, Node's error (`ENOENT`…) when `options.kubeconfigPath` cannot be
+   * read, and a `TypeError` that names an option of a wrong type.
+   */
+  constructor(options: KubernetesAdapterOptions)
+  /**
+   * Creates a Job with `job.command` and `job.args`, waits until its container has ended, and deletes it. `stdout` is the
+   * log of the container, which has standard error in it too; `onStdout` hears it as it is written. `job.timeout` is its
+   * deadline in the cluster, too. Of `job.env` go the variables that differ from those of this process, and those that
+   * `options.forwardEnv` names.
+   *
+   * Rejects with a `TypeError` that names a field of the job, and with what a callback throws. Every other failure is a
+   * result with the reason in `stderr`: with the exit code of the container where there is one, else 1, and with `retry`
+   * where the chunk itself has not failed. `Failed to create Job: …` and `Job monitoring failed: …` are those of the
+   * cluster, `Job aborted` and `Worker job timed out after ${ms}ms` the caller's own; both delete the Job at once.
+   */
+  execute(job: WorkerJob): Promise<WorkerResult>
 }
 
 /**

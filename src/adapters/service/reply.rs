@@ -50,7 +50,8 @@ impl Reply {
         result
     }
 
-    fn into_result(self, job: &WorkerJob, started: Instant) -> WorkerResult {
+    /// The result of a call that began at `started`, of which nobody heard yet.
+    pub(in super::super) fn into_result(self, job: &WorkerJob, started: Instant) -> WorkerResult {
         let text = |text: String| {
             let text = Text::from(text);
             job.max_output.map_or_else(|| text.clone(), |max| text.clipped(max))
