@@ -1,6 +1,6 @@
 // A real Docker daemon, with a folder, a socket and images of its own; nothing of another one is touched.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -71,6 +71,8 @@ export async function startDocker() {
       await Promise.race([ended, pause(20_000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
       await ended
     }
+    // Namespaces of networks that containers share with this machine.
+    unmountAll(folder)
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   }
   const env = { ...process.env, DOCKER_HOST: host }
@@ -83,6 +85,13 @@ export async function startDocker() {
   }
   const docker = (...args) => execFileSync('docker', args, { env, encoding: 'utf8' })
   return { host, docker, stop }
+}
+
+/** Unmounts all that is mounted in a folder. */
+export function unmountAll(folder) {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n')
+  const own = mounts.map((line) => line.split(' ')[1]).filter((path) => path?.startsWith(`${folder}/`))
+  for (const path of own.reverse()) execFileSync('umount', [path])
 }
 
 const answers = (env) => spawnSync('docker', ['version'], { env, stdio: 'ignore' }).status === 0

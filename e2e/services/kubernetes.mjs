@@ -2,21 +2,12 @@
 // HELIOS_KUBERNETES_BINARIES (kube-apiserver, kube-controller-manager, kube-scheduler, kubelet of 1.20), on Debian with etcd,
 // dockerd, busybox and openssl, as root.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import { join } from 'node:path'
 import { makeFolder } from '../../__test__/support/files.mjs'
 import { until } from '../../__test__/support/wait.mjs'
+import { startDocker, unmountAll } from './docker.mjs'
 import { freePort } from './process.mjs'
 
 const { KUBECONFIG, HELIOS_KUBERNETES_BINARIES: BINARIES, HELIOS_KUBERNETES_IMAGE = 'busybox' } = process.env
@@ -51,6 +42,7 @@ export async function startKubernetes() {
   const ends = []
   const stop = async () => {
     for (const end of ends.splice(0).reverse()) await end()
+    // kubelet mounts its own folder, and volumes into it.
     unmountAll(folder)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
@@ -76,40 +68,9 @@ async function start(folder, ends) {
     return async (signal = 'SIGKILL') => (child.kill(signal), await ended)
   }
 
-  // ---- docker ----
-  const socket = `unix://${path('docker.sock')}`
-  const docker = (...args) => run('docker', args, { env: { ...process.env, DOCKER_HOST: socket } })
-  // Without CAP_SYS_RESOURCE runc may not lower the score of a process.
-  const runc = `#!/bin/sh
-b=; p=; for a in "$@"; do [ "$p" = --bundle ] && b=$a; p=$a; done
-[ -f "$b/config.json" ] && sed -i -E 's/"oomScoreAdj":-[0-9]+/"oomScoreAdj":0/' "$b/config.json"
-exec runc "$@"
-`
-  writeFileSync(path('runc'), runc)
-  chmodSync(path('runc'), 0o755)
-  const limit = (Name, Hard) => ({ Name, Hard, Soft: Hard })
-  const daemon = {
-    'data-root': path('docker'),
-    'exec-root': path('docker-exec'),
-    pidfile: path('docker.pid'),
-    hosts: [socket],
-    iptables: false,
-    ip6tables: false,
-    bridge: 'none',
-    'userland-proxy': false,
-    'exec-opts': ['native.cgroupdriver=cgroupfs'],
-    runtimes: { own: { path: path('runc') } },
-    'default-runtime': 'own',
-    'default-ulimits': { nofile: limit('nofile', 1024), nproc: limit('nproc', 1000) },
-  }
-  writeFileSync(path('docker.json'), JSON.stringify(daemon))
-  const endDocker = server('dockerd', ['--config-file', path('docker.json')])
-  ends.push(() => endDocker('SIGTERM'))
-  await until(() => answers(() => docker('version')), 'dockerd', 30_000)
-  ends.push(() => {
-    const left = String(docker('ps', '-aq')).split('\n').filter(Boolean)
-    if (left.length > 0) docker('rm', '-f', ...left)
-  })
+  const { reason, host, docker, stop: stopDocker } = await startDocker()
+  if (reason) throw new Error(reason)
+  ends.push(stopDocker)
   makeImage(path('image'), docker)
 
   // ---- who may ask ----
@@ -219,7 +180,7 @@ exec runc "$@"
   }
   writeFileSync(path('kubelet.json'), JSON.stringify(node))
   const nodeArgs = words(`--config=kubelet.json --kubeconfig=${admin} --container-runtime=docker
-    --docker-endpoint=${socket} --pod-infra-container-image=helios-pause:1 --root-dir=${path('kubelet')}
+    --docker-endpoint=${host} --pod-infra-container-image=helios-pause:1 --root-dir=${path('kubelet')}
     --cert-dir=kubelet-certs --hostname-override=node1 --node-ip=${NODE}`)
   ends.push(own('kubelet', nodeArgs))
   const isReady = async () => {
@@ -258,22 +219,6 @@ function makeImage(root, docker) {
   execFileSync('tar', ['cf', archive, '-C', root, '.'])
   docker('import', '-c', 'ENV PATH=/bin:/usr/bin', archive, IMAGE)
   docker('import', '-c', 'ENTRYPOINT ["/bin/busybox","sleep","2147483647"]', archive, 'helios-pause:1')
-}
-
-/** kubelet mounts its own folder, and volumes into it. */
-function unmountAll(folder) {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n')
-  const own = mounts.map((line) => line.split(' ')[1]).filter((path) => path?.startsWith(`${folder}/`))
-  for (const path of own.reverse()) execFileSync('umount', [path])
-}
-
-function answers(call) {
-  try {
-    call()
-    return true
-  } catch {
-    return false
-  }
 }
 
 function askApi(port, method, path, body) {
