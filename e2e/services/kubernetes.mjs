@@ -2,7 +2,7 @@
 // HELIOS_KUBERNETES_BINARIES (kube-apiserver, kube-controller-manager, kube-scheduler, kubelet of 1.20), on Debian with etcd,
 // dockerd, busybox and openssl, as root.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import { join } from 'node:path'
 import { makeFolder } from '../../__test__/support/files.mjs'
