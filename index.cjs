@@ -1,11 +1,13 @@
 // The CommonJS entry: hands the realm it is loaded into to the addon. Its classes are those of the ES module entry.
-const { isMainThread } = require('node:worker_threads')
 const native = require('./native.cjs')
 
-native.enterRealm(globalThis, isMainThread)
+native.enterRealm(globalThis)
 
-module.exports = { ...native, ...require('./worker/server.cjs') }
+module.exports = {
+  ...native,
+  // Most people start no server.
+  createCloudRunServer: (config) => require('./worker/server.cjs').createCloudRunServer(config),
+}
 // What is for the loaders only stays here.
 delete module.exports.enterRealm
 delete module.exports.chunkService
-delete module.exports.__napiBindingTarget

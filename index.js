@@ -1,10 +1,9 @@
 // The ES module entry: hands the realm it is loaded into to the addon, and gives the addon's exports their names.
 import { createRequire } from 'node:module'
-import { isMainThread } from 'node:worker_threads'
 
 const require = createRequire(import.meta.url)
 const native = require('./native.cjs')
-native.enterRealm(globalThis, isMainThread)
+native.enterRealm(globalThis)
 
 export const {
   AwsLambdaAdapter,
@@ -37,4 +36,5 @@ export const {
   syncWorkspaceDependencies,
 } = native
 
-export const { createCloudRunServer } = require('./worker/server.cjs')
+// Most people start no server.
+export const createCloudRunServer = (config) => require('./worker/server.cjs').createCloudRunServer(config)

@@ -1,4 +1,4 @@
-// Builds the native addon and what goes with it (native.cjs, index.d.ts), unless what is there is up to date.
+// Builds the native addon and its declarations (index.d.ts), unless what is there is up to date.
 //
 //   node scripts/build.mjs quick|release [--force] [--features LIST] [--no-default-features]
 //
@@ -17,7 +17,6 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 
 const KINDS = ['quick', 'release']
 const SOURCES = ['src', 'types', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml', 'package.json']
-const GENERATED = ['native.cjs', 'index.d.ts']
 const platform = `${process.platform}-${process.arch}`
 const STAMP = join(root, 'target', 'addon.json')
 const NO_CARGO = `The addon is written in Rust, and cargo was not found. Install Rust, then try again:
@@ -40,7 +39,7 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   const profile = kind === 'release' ? ['--release'] : ['--profile', kind]
   // With some features left out the declarations lack their classes: they must not take the place of the full ones.
   const declarations = selection.length > 0 ? join('target', 'partial.d.ts') : 'index.d.ts'
-  const output = ['--js', 'native.cjs', '--dts', declarations, '--output-dir', '.']
+  const output = ['--no-js', '--dts', declarations, '--output-dir', '.']
   const sources = digest(SOURCES)
   const started = Date.now()
   const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
@@ -62,12 +61,13 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   return true
 }
 
-/** Takes out what the generated loader exports and the package does not; says which class extends another. */
+/** Says which class extends another. */
 function mendDeclarations(declarations) {
   const path = join(root, declarations)
-  const text = readFileSync(path, 'utf8')
-    .replace(/\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport declare const __napiBindingTarget: .*\n/, '')
-    .replace('declare class R2StorageAdapter {', 'declare class R2StorageAdapter extends S3StorageAdapter {')
+  const text = readFileSync(path, 'utf8').replace(
+    'declare class R2StorageAdapter {',
+    'declare class R2StorageAdapter extends S3StorageAdapter {',
+  )
   writeFileSync(path, text)
 }
 
@@ -89,7 +89,7 @@ function isUpToDate(kind, selection) {
   if (KINDS.indexOf(stamp.kind) < KINDS.indexOf(kind)) return false
   // A build with everything in it also serves where less is wanted.
   if (stamp.selection !== selection && stamp.selection !== '') return false
-  if (!GENERATED.every((name) => existsSync(join(root, name)))) return false
+  if (!existsSync(join(root, 'index.d.ts'))) return false
   const addon = statSync(join(root, stamp.file), { throwIfNoEntry: false })
   if (addon?.size !== stamp.size || addon?.mtimeMs !== stamp.mtimeMs) return false
   // By content, not by time: changing branches touches files that are the same in the end.

@@ -14,6 +14,7 @@ use std::{
 use super::{
     reference::JsRef,
     state::State,
+    turn,
     value::{JsResult, Value},
 };
 use crate::{Error, adapters::EnvironmentSource, console::Console, process::Environment};
@@ -202,18 +203,14 @@ pub(super) struct Realm {
 }
 
 impl Realm {
-    /// The realm with the given `globalThis`. `is_main_thread` as in `node:worker_threads`.
-    pub(super) fn new(
-        state: &Rc<State>,
-        global: Value,
-        is_main_thread: bool,
-    ) -> JsResult<Rc<Self>> {
+    /// The realm with the given `globalThis`.
+    pub(super) fn new(state: &Rc<State>, global: Value) -> JsResult<Rc<Self>> {
         let js = state.js;
         let json = js.get(global, c"JSON")?;
         let function = js.get(global, c"Function")?;
         let make_glue = js.construct(function, &[js.string(GLUE)])?;
         let glue = js.call(js.undefined(), make_glue, &[])?;
-        let own_environment = if is_main_thread {
+        let own_environment = if turn::is_main_thread(js) {
             let process = js.get(js.global()?, c"process")?;
             Some(JsRef::new(state, js.get(process, c"env")?)?)
         } else {

@@ -27,17 +27,14 @@ struct Clocks {
 impl Turn {
     /// The clocks of an environment; where they cannot be had no turn ever lasts too long.
     pub(super) fn new(js: Js) -> Self {
-        let mut event_loop = ptr::null_mut();
-        // SAFETY: called on the thread of the environment, with a live out pointer.
-        let status = unsafe { sys::napi_get_uv_event_loop(js.0, &raw mut event_loop) };
-        let clocks = || {
+        let clocks = |event_loop| {
             // SAFETY: libuv's functions, which Node exports, have had these types since their beginning.
             let now = unsafe { symbol(c"uv_now") }?;
             // SAFETY: as above.
             let hrtime = unsafe { symbol(c"uv_hrtime") }?;
             Some(Clocks { event_loop, now, hrtime })
         };
-        Self((status == sys::Status::napi_ok).then(clocks).flatten())
+        Self(event_loop(js).and_then(clocks))
     }
 
     /// Whether the event loop should be let go.
@@ -50,6 +47,23 @@ impl Turn {
             now.saturating_sub(started) >= LIMIT_MS
         })
     }
+}
+
+/// Whether this is the main thread of the process, which has libuv's default loop. Where Node does not export that (Windows),
+/// none is.
+pub(super) fn is_main_thread(js: Js) -> bool {
+    // SAFETY: libuv has had this function with this type since its beginning.
+    let default_loop =
+        unsafe { symbol::<unsafe extern "C" fn() -> *mut sys::uv_loop_s>(c"uv_default_loop") };
+    // SAFETY: Node's main thread has made that loop long ago.
+    default_loop.is_some_and(|default_loop| event_loop(js) == Some(unsafe { default_loop() }))
+}
+
+fn event_loop(js: Js) -> Option<*mut sys::uv_loop_s> {
+    let mut event_loop = ptr::null_mut();
+    // SAFETY: called on the thread of the environment, with a live out pointer.
+    let status = unsafe { sys::napi_get_uv_event_loop(js.0, &raw mut event_loop) };
+    (status == sys::Status::napi_ok).then_some(event_loop)
 }
 
 /// A function that Node exports besides Node-API.

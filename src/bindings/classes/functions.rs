@@ -43,9 +43,9 @@ pub fn sync_workspace_dependencies(env: Env, options: Unknown<'_>) -> Unknown<'_
 
 /// Called by the loader with the `globalThis` that it was loaded into.
 #[napi(skip_typescript)]
-pub fn enter_realm(env: Env, global: Unknown<'_>, is_main_thread: bool) -> napi::Result<()> {
+pub fn enter_realm(env: Env, global: Unknown<'_>) -> napi::Result<()> {
     let state = State::of(Js(env.raw()));
-    let made = Realm::new(&state, argument(&global), is_main_thread);
+    let made = Realm::new(&state, argument(&global));
     let made = made.map_err(|_| napi::Error::from_reason("the loader passed no globalThis"))?;
     state.set_realm(made);
     Ok(())

@@ -21,12 +21,12 @@ use super::{
     },
     answer, argument, constructing, thrown,
 };
-#[cfg(feature = "http")]
-use crate::{adapters::Surroundings, storage::ArtifactStorage};
 use crate::{
     Error, Result,
     adapters::{ForwardEnv, WorkerAdapter},
 };
+#[cfg(feature = "http")]
+use crate::{adapters::Surroundings, storage::ArtifactStorage};
 
 /// An adapter, and the realm it was made in.
 #[derive(Debug)]
