@@ -14,11 +14,11 @@ use super::{
     Error, WorkerAdapter,
     service::{
         Call, ChunkRequest, Endpoint, Failure, Rental, Reply, Said, Surroundings, first_url, poll,
+        warn_of_leftover,
     },
 };
 use crate::{
     Result,
-    error::exact_millis,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -72,20 +72,14 @@ impl FlyMachinesAdapter {
             last: Mutex::default(),
         };
         let ended = self.around.rented(&job, job.timeout, machine).await;
-        if let Some(leftover) = ended.leftover {
-            let text = leftover.text;
-            self.around.console.warn(&format!("Warning: a Fly Machine may be left: {text}"));
-        }
+        warn_of_leftover::<Machine>(&*self.around.console, ended.leftover);
         let reply = match ended.call {
             Call::Answered(Ok(reply)) => reply,
             Call::Answered(Err(failure)) => {
                 return Err(Error::failed(failure.text, failure.retry).into());
             }
             Call::Aborted => return Err(aborted()),
-            Call::TimedOut(limit) => {
-                let text = format!("Worker job timed out after {}ms", exact_millis(limit));
-                return Err(Error::Failed { text, retry: None, timed_out: true }.into());
-            }
+            Call::TimedOut(limit) => return Err(Error::timed_out(limit).into()),
         };
         Ok(reply.settle(&job, started).await)
     }
@@ -163,9 +157,8 @@ impl Machine {
             let text = format!("Failed to poll Fly Machine: {} {}", said.status_line(), said.body);
             return Err(Failure::answered(text, &said));
         }
-        let seen: Seen = serde_json::from_str(&said.body).map_err(|_| {
-            Failure::passing(format!("Failed to poll Fly Machine: {}", said.is_no_object()))
-        })?;
+        let unread = |why| Failure::passing(format!("Failed to poll Fly Machine: {why}"));
+        let seen: Seen = said.parse().map_err(unread)?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.last());
         seen.outcome(&made.id)
     }
@@ -174,7 +167,7 @@ impl Machine {
     fn vanished(&self, id: &str) -> Failure {
         let text = format!("Fly Machine {id} has vanished");
         match &*self.last.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(last) => Failure { text: format!("{text} ({last})"), retry: None },
+            Some(last) => Failure::lasting(format!("{text} ({last})")),
             None => Failure::passing(text),
         }
     }
@@ -194,8 +187,7 @@ impl Rental for Machine {
             let text = format!("{FAILED}{} {}", said.status_line(), said.body);
             return Err(Failure::answered(text, &said));
         }
-        serde_json::from_str(&said.body)
-            .map_err(|_| Failure { text: format!("{FAILED}{}", said.is_no_object()), retry: None })
+        said.parse().map_err(|why| Failure::lasting(format!("{FAILED}{why}")))
     }
 
     async fn work(&self, made: &Made) -> Result<Reply, Failure> {
@@ -203,11 +195,7 @@ impl Rental for Machine {
     }
 
     async fn give_back(&self, made: &Made) -> Result<(), Failure> {
-        let said = self.ask(Method::DELETE, &[&made.id], &[("force", "true")], None).await?;
-        if said.is_success || said.status == 404 {
-            return Ok(());
-        }
-        Err(Failure::answered(format!("{} {}", said.status_line(), said.body), &said))
+        self.ask(Method::DELETE, &[&made.id], &[("force", "true")], None).await?.removed()
     }
 }
 

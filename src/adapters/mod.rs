@@ -21,15 +21,17 @@ mod hetzner_cloud;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod local;
-mod remains;
 #[cfg(feature = "http")]
 mod modal;
+mod remains;
 #[cfg(feature = "http")]
 mod service;
 #[cfg(feature = "http")]
 mod vercel;
 
 use std::fmt;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
@@ -55,9 +57,9 @@ pub use hetzner_cloud::{HetznerCloudAdapter, HetznerCloudAdapterConfig};
 pub use kubernetes::{KubernetesAdapter, KubernetesAdapterConfig};
 pub(crate) use local::see;
 pub use local::{EnvironmentSource, LocalWorkerAdapter};
-pub use remains::{EndsRemains, Remains};
 #[cfg(feature = "http")]
 pub use modal::{ModalAdapter, ModalAdapterConfig};
+pub use remains::{EndsRemains, Remains};
 #[cfg(feature = "http")]
 pub use service::Surroundings;
 #[cfg(feature = "http")]
@@ -122,5 +124,11 @@ impl Error {
     #[cfg(feature = "http")]
     pub(crate) fn failed(text: impl Into<String>, retry: Option<RetryHint>) -> Self {
         Self::Failed { text: text.into(), retry, timed_out: false }
+    }
+
+    /// Something that took too long.
+    #[cfg(feature = "http")]
+    pub(crate) fn timed_out(limit: Duration) -> Self {
+        Self::Failed { text: service::timed_out(limit), retry: None, timed_out: true }
     }
 }

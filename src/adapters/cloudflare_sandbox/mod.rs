@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::sandbox::Sandbox;
 use super::{
     WorkerAdapter,
-    service::{Call, Endpoint, Reply, Surroundings, chunk_of},
+    service::{Call, Endpoint, Reply, Surroundings, chunk_of, warn_of_leftover},
 };
 use crate::{
     Result,
@@ -99,10 +99,7 @@ impl CloudflareSandboxAdapter {
             most_looks: self.config.max_poll_attempts.max(1),
         };
         let ended = self.around.rented(&job, job.timeout, sandbox).await;
-        if let Some(leftover) = ended.leftover {
-            let text = leftover.text;
-            self.around.console.warn(&format!("Warning: a Cloudflare sandbox may be left: {text}"));
-        }
+        warn_of_leftover::<Sandbox>(&*self.around.console, ended.leftover);
         let reply = match ended.call {
             Call::Answered(Ok((id, reply))) => {
                 self.keep_log(&id, &reply).await;

@@ -57,7 +57,7 @@ impl Sandbox {
         }
         let ran = said.object.as_ref().map(result).and_then(Value::as_object);
         let Some(ran) = ran else {
-            return Err(Failure { text: format!("{FAILED}{}", said.is_no_object()), retry: None });
+            return Err(Failure::lasting(format!("{FAILED}{}", said.is_no_object())));
         };
         let text = |name| ran.text(name).unwrap_or_default().to_owned();
         Ok(Ran {
@@ -106,14 +106,14 @@ impl Rental for Sandbox {
             .object
             .as_ref()
             .and_then(|object| result(object)["id"].as_str().map(str::to_owned));
-        id.ok_or_else(|| Failure { text: format!("{FAILED}{}", said.is_no_object()), retry: None })
+        id.ok_or_else(|| Failure::lasting(format!("{FAILED}{}", said.is_no_object())))
     }
 
     async fn work(&self, id: &String) -> Result<(String, Reply), Failure> {
         let started = self.exec(id, &self.start).await?;
         if started.exit_code != 0 {
             let text = format!("the command cannot be started: {}", script::plain(&started.stderr));
-            return Err(Failure { text, retry: None });
+            return Err(Failure::lasting(text));
         }
         // Nothing is rendered in a moment: the first look is late.
         tokio::time::sleep(self.pause * 6).await;
@@ -129,11 +129,7 @@ impl Rental for Sandbox {
     }
 
     async fn give_back(&self, id: &String) -> Result<(), Failure> {
-        let said = self.ask(Method::DELETE, &[id], None).await?;
-        if said.is_success || said.status == 404 {
-            return Ok(());
-        }
-        Err(Failure::answered(format!("HTTP {} - {}", said.status, said.body), &said))
+        self.ask(Method::DELETE, &[id], None).await?.removed()
     }
 }
 

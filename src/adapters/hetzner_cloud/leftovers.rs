@@ -46,8 +46,7 @@ pub(super) async fn delete(endpoint: &Endpoint) -> Result<(), Failure> {
     if !said.is_success {
         return Err(Failure::answered(said.status_line(), &said));
     }
-    let page: Page = serde_json::from_str(&said.body)
-        .map_err(|_| Failure { text: said.is_no_object(), retry: None })?;
+    let page: Page = said.parse().map_err(Failure::lasting)?;
     let now = now();
     for server in page.servers.into_iter().filter(|server| server.is_over(now)) {
         // Somebody else may be about to do the same.

@@ -85,8 +85,7 @@ impl Server {
         if !said.is_success {
             return Err(Failure::answered(failed(&said.status.to_string()), &said));
         }
-        let answer: Answer = serde_json::from_str(&said.body)
-            .map_err(|_| Failure::passing(failed(&said.is_no_object())))?;
+        let answer: Answer = said.parse().map_err(|why| Failure::passing(failed(&why)))?;
         Ok((answer.server.status == "off").then_some(()))
     }
 
@@ -125,10 +124,8 @@ impl Rental for Server {
             let text = format!("{FAILED}{} - {}", said.status, said.body);
             return Err(Failure::answered(text, &said));
         }
-        let answer: Answer = serde_json::from_str(&said.body).map_err(|_| Failure {
-            text: format!("{FAILED}{}", said.is_no_object()),
-            retry: None,
-        })?;
+        let unread = |why| Failure::lasting(format!("{FAILED}{why}"));
+        let answer: Answer = said.parse().map_err(unread)?;
         self.say(format!("Server {} created. Waiting for it to end...", answer.server.id)).await;
         Ok(answer.server.id.to_string())
     }
@@ -140,10 +137,7 @@ impl Rental for Server {
     }
 
     async fn give_back(&self, id: &String) -> Result<(), Failure> {
-        let said = self.endpoint.ask(Method::DELETE, &["servers", id], &[], None).await?;
-        if !said.is_success && said.status != 404 {
-            return Err(Failure::answered(format!("{} - {}", said.status, said.body), &said));
-        }
+        self.endpoint.ask(Method::DELETE, &["servers", id], &[], None).await?.removed()?;
         // Best effort: it is small, and a rule of the bucket may remove it as well.
         if let Ok(client) = http::client() {
             drop(client.delete(&self.order.exchange.delete).send().await);

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub(super) use endpoint::Endpoint;
 pub(super) use poll::{Failure, poll};
-pub(super) use rental::{Ended, Rental};
+pub(super) use rental::{Ended, Rental, warn_of_leftover};
 pub(super) use reply::{Fields, Reply};
 #[cfg(feature = "aws")]
 pub(super) use reply::{json_object, parse};
@@ -83,6 +83,11 @@ pub(super) fn first_url(places: [Option<&str>; 2]) -> Option<&str> {
     places.into_iter().flatten().find(|url| !url.is_empty())
 }
 
+/// What is said of a call that was not waited for any longer.
+pub(super) fn timed_out(limit: Duration) -> String {
+    format!("Worker job timed out after {}ms", exact_millis(limit))
+}
+
 /// How a call ended.
 pub(super) enum Call<T> {
     /// With an answer, or with the news that there is none.
@@ -106,14 +111,12 @@ impl Surroundings {
         if job.cancel.is_cancelled() {
             return Call::Aborted;
         }
-        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
+        let stop = self.stop(job, limit);
         let bounded = async move {
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => Call::Aborted,
-                () = closing.cancelled() => Call::Aborted,
+                stopped = stop => stopped,
                 reply = work => Call::Answered(reply),
-                limit = over(limit) => Call::TimedOut(limit),
             }
         };
         // A panic in a task is a bug of ours and goes on in the caller.
@@ -125,6 +128,23 @@ impl Surroundings {
             self.mark_cancelled(job, request).await;
         }
         call
+    }
+
+    /// When a call ends that nobody answers.
+    fn stop<T>(
+        &self,
+        job: &WorkerJob,
+        limit: Option<Duration>,
+    ) -> impl Future<Output = Call<T>> + Send + use<T> {
+        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
+        async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Call::Aborted,
+                () = closing.cancelled() => Call::Aborted,
+                limit = over(limit) => Call::TimedOut(limit),
+            }
+        }
     }
 
     /// Has an `endpoint` do what `body` says, for as long as `job` wants it.

@@ -24,6 +24,11 @@ impl Failure {
         Self { text: text.into(), retry: Some(crate::cloud::failure::TRANSIENT) }
     }
 
+    /// Something that will not go better the next time, as far as one can see.
+    pub(in super::super) fn lasting(text: impl Into<String>) -> Self {
+        Self { text: text.into(), retry: None }
+    }
+
     /// What an answer says that is no success.
     pub(in super::super) fn answered(text: impl Into<String>, said: &Said) -> Self {
         Self { text: text.into(), retry: said.retry() }

@@ -8,8 +8,8 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Call, Failure, Surroundings, over, poll};
-use crate::{model::WorkerJob, process::KILL_GRACE};
+use super::{Call, Failure, Surroundings, poll};
+use crate::{console::Console, model::WorkerJob, process::KILL_GRACE};
 
 /// How long something may take to be given back.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -56,15 +56,7 @@ impl Surroundings {
             return Ended { call: Call::Aborted, leftover: None };
         }
         let (tell, ended) = oneshot::channel();
-        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
-        let stop = async move {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Call::Aborted,
-                () = closing.cancelled() => Call::Aborted,
-                limit = over(limit) => Call::TimedOut(limit),
-            }
-        };
+        let stop = self.stop(job, limit);
         let grace = job.kill_grace.unwrap_or(KILL_GRACE);
         // It goes on when this is dropped: somebody has to give it back.
         let life = tokio::spawn(live(rental, stop, grace, tell));
@@ -72,8 +64,7 @@ impl Surroundings {
         let console = Rc::clone(&self.console);
         let rest = async move {
             match life.await {
-                Ok(Some(problem)) => console.warn(&format!("Warning: {problem}")),
-                Ok(None) => {}
+                Ok(leftover) => warn_of_leftover::<R>(&*console, leftover),
                 // A panic in a task is a bug of ours and goes on in the caller.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
@@ -88,13 +79,21 @@ impl Surroundings {
     }
 }
 
-/// From the order to the return. Tells how it ended as soon as that may be known; gives what went wrong after that.
+/// Says that something that costs money may still be there.
+pub(in super::super) fn warn_of_leftover<R: Rental>(console: &dyn Console, why: Option<Failure>) {
+    if let Some(Failure { text, .. }) = why {
+        console.warn(&format!("Warning: a {} may be left: {text}", R::WHAT));
+    }
+}
+
+/// From the order to the return. Tells how it ended as soon as that may be known; gives why the thing is still there after
+/// that.
 async fn live<R: Rental>(
     rental: R,
     stop: impl Future<Output = Call<Result<R::Outcome, Failure>>> + Send,
     grace: Duration,
     tell: oneshot::Sender<Ended<R::Outcome>>,
-) -> Option<String> {
+) -> Option<Failure> {
     let (mut stop, mut renting) = (pin!(stop), pin!(rental.rent()));
     // Whoever wanted to know may have gone.
     let tell = |call, leftover| drop(tell.send(Ended { call, leftover }));
@@ -124,21 +123,21 @@ async fn live<R: Rental>(
         return None;
     }
     tell(call, None);
-    still_there::<R>(timeout(PATIENCE, giving).await.unwrap_or_else(|_| Err(no_answer())))
+    timeout(PATIENCE, giving).await.unwrap_or_else(|_| Err(no_answer())).err()
 }
 
 /// Gives back what nobody wanted any more when it was only about to be there.
 async fn abandon<R: Rental>(
     rental: &R,
     renting: Pin<&mut impl Future<Output = Result<R::Thing, Failure>>>,
-) -> Option<String> {
+) -> Option<Failure> {
     let given = async {
         match renting.await {
             Ok(thing) => give_back(rental, &thing).await,
             Err(_) => Ok(()),
         }
     };
-    still_there::<R>(timeout(PATIENCE, given).await.unwrap_or_else(|_| Err(no_answer())))
+    timeout(PATIENCE, given).await.unwrap_or_else(|_| Err(no_answer())).err()
 }
 
 async fn give_back<R: Rental>(rental: &R, thing: &R::Thing) -> Result<(), Failure> {
@@ -148,8 +147,4 @@ async fn give_back<R: Rental>(rental: &R, thing: &R::Thing) -> Result<(), Failur
 
 fn no_answer() -> Failure {
     Failure::passing(format!("no answer within {} s", PATIENCE.as_secs()))
-}
-
-fn still_there<R: Rental>(given: Result<(), Failure>) -> Option<String> {
-    given.err().map(|failure| format!("a {} may be left: {}", R::WHAT, failure.text))
 }

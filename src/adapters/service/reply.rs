@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::tell;
+use super::{tell, timed_out};
 use crate::{
-    error::{exact_millis, millis},
+    error::millis,
     model::{ExitCode, RetryHint, Text, WorkerJob, WorkerResult},
 };
 
@@ -39,7 +39,7 @@ impl Reply {
 
     /// A call that was not waited for any longer.
     pub(in super::super) fn timed_out(limit: Duration, prefix: &str) -> Self {
-        let text = format!("{prefix}Worker job timed out after {}ms", exact_millis(limit));
+        let text = format!("{prefix}{}", timed_out(limit));
         Self { timed_out: true, ..Self::failed(text, None) }
     }
 

@@ -1,8 +1,12 @@
 //! What a service said, before an adapter makes something of it.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::reply::{Fields, Reply, json_object};
+use super::{
+    Failure,
+    reply::{Fields, Reply, json_object},
+};
 #[cfg(feature = "gcp")]
 use crate::model::json;
 use crate::{
@@ -68,6 +72,19 @@ impl Said {
     pub(in super::super) fn is_no_object(&self) -> String {
         let shown: String = self.body.chars().take(SHOWN).collect();
         format!("the answer is not a JSON object: {shown}")
+    }
+
+    /// The body, if it is such an object; else why it is none.
+    pub(in super::super) fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
+        serde_json::from_str(&self.body).map_err(|_| self.is_no_object())
+    }
+
+    /// What this says of something that was to be removed. That it is not there is well.
+    pub(in super::super) fn removed(&self) -> Result<(), Failure> {
+        if self.is_success || self.status == 404 {
+            return Ok(());
+        }
+        Err(Failure::answered(format!("{} {}", self.status_line(), self.body), self))
     }
 
     /// The body as JSON: what it is, without white space, or a string.

@@ -6,7 +6,6 @@ use super::{Call, ChunkRequest, Endpoint, Fields, Reply, Said, Surroundings, fir
 use crate::{
     Result,
     adapters::Error,
-    error::exact_millis,
     model::{ChunkId, WorkerJob, WorkerResult},
 };
 
@@ -33,10 +32,7 @@ impl StrictService {
                 return Err(self.failed(format_args!("fetch failed: {error}"), Some(error.retry)));
             }
             Call::Aborted => return Err(Error::Aborted.into()),
-            Call::TimedOut(limit) => {
-                let text = format!("Worker job timed out after {}ms", exact_millis(limit));
-                return Err(Error::Failed { text, retry: None, timed_out: true }.into());
-            }
+            Call::TimedOut(limit) => return Err(Error::timed_out(limit).into()),
         };
         Ok(reply.settle(&job, started).await)
     }
