@@ -3,11 +3,7 @@ const native = require('./native.cjs')
 
 native.enterRealm(globalThis)
 
-module.exports = {
-  ...native,
-  // Most people start no server.
-  createCloudRunServer: (config) => require('./worker/server.cjs').createCloudRunServer(config),
-}
+module.exports = { ...native }
 // What is for the loaders only stays here.
 delete module.exports.enterRealm
 delete module.exports.chunkService

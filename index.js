@@ -32,9 +32,7 @@ export const {
   VercelAdapter,
   WorkerRuntime,
   createAwsHandler,
+  createCloudRunServer,
   initInfrastructure,
   syncWorkspaceDependencies,
 } = native
-
-// Most people start no server.
-export const createCloudRunServer = (config) => require('./worker/server.cjs').createCloudRunServer(config)

@@ -1,4 +1,4 @@
-// Opens the addon: the one that was built here, else that of the package for this platform.
+// Opens the addon, the one that was built here or that of the package for this platform, and adds what is JavaScript.
 
 /** Platforms there are packages for, as process.platform and process.arch name them, and those packages' ends. */
 const TARGETS = {
@@ -42,4 +42,10 @@ function open() {
   )
 }
 
-module.exports = open()
+const addon = open()
+addon.createCloudRunServer = function createCloudRunServer(config) {
+  // Most people start no server.
+  return require('./worker/server.cjs').createCloudRunServer(config)
+}
+
+module.exports = addon

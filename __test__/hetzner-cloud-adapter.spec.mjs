@@ -242,7 +242,7 @@ describe('an end before its time', () => {
       meddle: (request, response) => request.method === 'DELETE' && (response.writeHead(403).end('no'), true),
     })
     const { stderr } = await make({ timeoutMs: 100 }).execute(sh('true'))
-    expect(stderr).toBe('Execution timeout exceeded\nFailed to clean up server: 403 - no')
+    expect(stderr).toBe('Execution timeout exceeded\nFailed to clean up server: 403 Forbidden no')
   })
 })
 
