@@ -15,6 +15,7 @@ const STEPS = [
   ['fmt', ['cargo fmt --check']],
   ['clippy', ['cargo clippy --all-targets -- -D warnings']],
   ['clippy-core', ['cargo clippy --all-targets --no-default-features -- -D warnings']],
+  ['clippy-node', ['cargo clippy --all-targets --no-default-features --features node -- -D warnings']],
   ['platforms', ['node scripts/platforms.mjs']],
   ['core', ['cargo test --no-default-features']],
   // With the Node bindings compiled in: they look their symbols up at run time, so that this links without Node.

@@ -117,7 +117,6 @@ impl<'a> Config<'a> {
     }
 
     /// Whether `name` is `false` itself.
-    #[cfg(feature = "gcp")]
     pub(super) fn is_off(&self, name: &CStr) -> Result<bool> {
         let js = self.realm.state.js;
         let value = self.realm.caught(js.get(self.object, name))?;
