@@ -23,7 +23,8 @@ beforeAll(async () => {
   google = await serviceAccount('token')
   ;[s3, gcs] = await Promise.all([startS3({ ...KEY, buckets: [] }), startGcs({ token: 'token', buckets: [] })])
 })
-afterAll(() => Promise.all([s3?.stop(), gcs?.stop(), google?.stop()]))
+// A disk that is still busy with what was written takes its time to forget it.
+afterAll(() => Promise.all([s3?.stop(), gcs?.stop(), google?.stop()]), 120_000)
 // A bucket for every test.
 beforeEach(() => {
   bucket += 1
