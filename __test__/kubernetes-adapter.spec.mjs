@@ -209,6 +209,14 @@ describe('what a container writes', () => {
       stderr: 'the log could not be read: no logs for you',
     })
   })
+
+  it('is read again when it does not end with its container', { timeout: 30_000 }, async () => {
+    const api = await startApi((pod) => pod.succeed('whole'))
+    api.faults.log = first(1, (_, response) => (response.writeHead(200).write('who'), true))
+    const heard = []
+    const result = await make(api).execute(job({ onStdout: (text) => void heard.push(text) }))
+    expect([result.exitCode, result.stdout, result.stderr, heard.join('')]).toEqual([0, 'whole', '', 'whole'])
+  })
 })
 
 describe('a failure', () => {
@@ -444,6 +452,35 @@ describe('a Job that is created', () => {
     await until(() => api.asked('create') === 2, 'the second attempt')
     expect((await running).stderr).toBe('Worker job timed out after 3000ms')
     expect([api.jobs.size, api.deletions.length]).toEqual([0, 1])
+  })
+
+  it('is deleted when its answer was lost and the next attempt is refused', async () => {
+    const api = await startApi()
+    api.faults.create = ({ socket }, response, { body, number }) => {
+      if (number > 1) return (api.refuse(response, 403, 'Forbidden', 'no more'), true)
+      const made = JSON.parse(body)
+      api.jobs.set(made.metadata.name, made)
+      socket.resetAndDestroy()
+      return true
+    }
+    expect((await make(api).execute(job())).stderr).toBe('Failed to create Job: no more')
+    expect([api.jobs.size, api.asked('delete')]).toEqual([0, 1])
+  })
+
+  it.each([
+    [503, '{"message":"upstream"}'],
+    [502, '[]'],
+    [429, '{}'],
+  ])('survives a gateway in front of the API that says %i and %s', async (status, body) => {
+    const api = await startApi((pod) => pod.succeed('out'))
+    const gateway = () =>
+      first(1, (_, response) => {
+        response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+        return true
+      })
+    Object.assign(api.faults, { create: gateway(), delete: gateway() })
+    expect(await make(api, { pollIntervalMs: 2 }).execute(job())).toMatchObject({ exitCode: 0, stdout: 'out' })
+    expect(api.jobs.size).toBe(0)
   })
 
   it.each([

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::service::Reply,
-    cluster::Cluster,
+    cluster::{Cluster, NotCreated},
     failure::Failure,
     log,
     pod::{Look, Stage},
@@ -99,15 +99,14 @@ impl Attempt {
             };
             match created {
                 Ok(Ok(())) => self.watch_until_over(started, &mut pods).await,
-                Ok(Err(failure)) => {
+                Ok(Err(NotCreated { failure, may_exist })) => {
                     let text = format!("Failed to create Job: {failure}");
                     let reply = Reply::failed(text, Some(failure.retry));
-                    if failure.is_refusal() {
+                    if !may_exist {
                         // Nobody waits any more when this fails.
                         let _ = tell.send((reply, Text::default()));
                         return Ok(());
                     }
-                    // It may have been created all the same.
                     (reply, Text::default())
                 }
                 Err(reply) => {
@@ -115,7 +114,7 @@ impl Attempt {
                     let _ = tell.send((reply, Text::default()));
                     is_over.cancel();
                     return match create.await {
-                        Err(failure) if failure.is_refusal() => Ok(()),
+                        Err(NotCreated { may_exist: false, .. }) => Ok(()),
                         _ => self.cluster.delete(&self.name).await,
                     };
                 }

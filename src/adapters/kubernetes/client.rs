@@ -9,6 +9,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use reqwest::{Proxy, redirect::Policy};
+use serde_json::{Value, json};
 use tower::{BoxError, ServiceBuilder};
 
 use super::failure::Failure;
@@ -63,7 +64,24 @@ async fn send(
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, body.collect_bytes().await?);
     let response = http.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
-    Ok(response.into())
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(response.into());
+    }
+    let body = response.bytes().await.map_err(reqwest::Error::without_url)?;
+    Ok(Response::builder().status(status).body(with_code(&body, status.as_u16()).into())?)
+}
+
+/// What says why a request failed, with the status that it really had: a gateway's JSON has none.
+fn with_code(body: &[u8], code: u16) -> Vec<u8> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(mut status)) => {
+            status.insert("code".to_owned(), code.into());
+            Value::Object(status).to_string().into_bytes()
+        }
+        Ok(other) => json!({ "code": code, "message": other.to_string() }).to_string().into_bytes(),
+        Err(_) => body.to_vec(),
+    }
 }
 
 /// What there is to know of the cluster, and the proxy that its file names.

@@ -1,6 +1,6 @@
 //! What is asked of a cluster: Jobs are created, looked at and deleted, logs are read.
 
-use std::{mem, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use futures_util::{AsyncBufRead, FutureExt, TryFutureExt};
 use k8s_openapi::api::{
@@ -42,6 +42,13 @@ impl std::fmt::Debug for Connected {
     }
 }
 
+/// Why a Job was not created, as far as that is known.
+pub(super) struct NotCreated {
+    pub(super) failure: Failure,
+    /// Whether it may be there all the same.
+    pub(super) may_exist: bool,
+}
+
 impl Cluster {
     /// The cluster of that file, or of this process. It is looked for when it is first needed.
     pub(super) fn new(kubeconfig: Option<PathBuf>, namespace: String, pause: Duration) -> Self {
@@ -71,12 +78,14 @@ impl Cluster {
         &self,
         manifest: &Value,
         cancel: &CancellationToken,
-    ) -> Result<(), Failure> {
-        let client = &self.client().await?;
+    ) -> Result<(), NotCreated> {
+        let client = self.client().await;
+        let client = &client.map_err(|failure| NotCreated { failure, may_exist: false })?;
         let path = &Job::url_path(&(), Some(&self.namespace));
-        let mut is_first = true;
+        let mut asked = 0_u32;
         let ask = || {
-            let is_again = !mem::replace(&mut is_first, false);
+            let is_again = asked > 0;
+            asked += 1;
             let created = async move {
                 let body = manifest.to_string().into_bytes();
                 let request = Request::new(path).create(&PostParams::default(), body);
@@ -91,7 +100,12 @@ impl Cluster {
             }
             .boxed()
         };
-        patiently(self.pause, cancel, ask).await
+        // An attempt before may have made it, whatever the last one was told.
+        let created = patiently(self.pause, cancel, ask).await;
+        created.map_err(|failure| NotCreated {
+            may_exist: asked > 1 || !failure.is_refusal(),
+            failure,
+        })
     }
 
     /// A Job, if it is there.

@@ -19,6 +19,8 @@ use crate::{model::OutputTarget, process::Capture};
 
 /// So many failures to read the log of a container that has ended are its end.
 const ATTEMPTS: u32 = 12;
+/// So long nothing may come of the log of a container that has ended.
+const IDLE: Duration = Duration::from_secs(5);
 /// A log that ends so shortly before its container is known to have ended has ended with it.
 const TOGETHER: Duration = Duration::from_secs(2);
 
@@ -42,7 +44,7 @@ pub(super) async fn hear(
         let heard = capture.bytes();
         let failure = match cluster.log(&pod, !is_whole).await {
             Ok(log) => {
-                let mut log = Resumed { log: log.compat(), skip: heard, broken: None };
+                let mut log = Resumed::new(log.compat(), heard, ended);
                 capture.read(&mut log, target, |_| {}).await;
                 match log.broken {
                     None if is_whole || timeout(TOGETHER, ended.cancelled()).await.is_ok() => {
@@ -66,13 +68,44 @@ pub(super) async fn hear(
 }
 
 /// A log without its beginning, which also says whether it broke off.
-struct Resumed<R> {
+struct Resumed<'a, R> {
     log: R,
     skip: u64,
     broken: Option<io::Error>,
+    /// When its container has ended.
+    ended: &'a CancellationToken,
+    /// What is waited for beside the log.
+    stuck: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Resumed<R> {
+impl<'a, R: AsyncRead + Unpin> Resumed<'a, R> {
+    fn new(log: R, skip: u64, ended: &'a CancellationToken) -> Self {
+        Self { log, skip, broken: None, ended, stuck: None }
+    }
+
+    /// More of the log. Once its container has ended it is not waited for long.
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(read) = Pin::new(&mut self.log).poll_read(context, into) {
+            self.stuck = None;
+            return Poll::Ready(read);
+        }
+        let ended = self.ended;
+        let stuck = self.stuck.get_or_insert_with(|| {
+            Box::pin(async move {
+                ended.cancelled().await;
+                sleep(IDLE).await;
+            })
+        });
+        ready!(stuck.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the log does not end")))
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Resumed<'_, R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +113,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Resumed<R> {
     ) -> Poll<io::Result<()>> {
         loop {
             let before = into.filled().len();
-            if let Err(error) = ready!(Pin::new(&mut self.log).poll_read(context, into)) {
+            if let Err(error) = ready!(self.poll_more(context, into)) {
                 self.broken = Some(error);
                 return Poll::Ready(Ok(()));
             }

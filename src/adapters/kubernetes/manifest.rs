@@ -114,24 +114,33 @@ fn verbatim(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// `base` with all of `over` in it. Lists of things that have names are merged by name, others are put together.
+/// `base` with all of `over` in it, but for what is null. In lists of objects those of the same name take the others' place,
+/// containers are merged, and what has no name is put together; other lists are replaced.
 fn merged(base: Value, over: Value) -> Value {
+    merged_in("", base, over)
+}
+
+fn merged_in(field: &str, base: Value, over: Value) -> Value {
     match (base, over) {
+        (base, Value::Null) => base,
         (Value::Object(mut base), Value::Object(over)) => {
             for (name, value) in over {
                 let value = match base.remove(&name) {
-                    Some(below) => merged(below, value),
+                    Some(below) => merged_in(&name, below, value),
                     None => value,
                 };
                 base.insert(name, value);
             }
             Value::Object(base)
         }
-        (Value::Array(mut base), Value::Array(over)) => {
+        (Value::Array(mut base), Value::Array(over))
+            if base.iter().chain(&over).all(Value::is_object) =>
+        {
             for value in over {
                 let key = key(&value);
                 match base.iter_mut().find(|below| key.is_some() && self::key(below) == key) {
-                    Some(below) => *below = merged(below.take(), value),
+                    Some(below) if field == "containers" => *below = merged(below.take(), value),
+                    Some(below) => *below = value,
                     None => base.push(value),
                 }
             }
@@ -283,6 +292,7 @@ mod tests {
                             "name": "worker",
                             "image": "other",
                             "command": ["x", "y"],
+                            "args": ["z"],
                             "imagePullPolicy": "Never",
                             "env": [{ "name": "PRICE", "value": "1" }, { "name": "A", "value": "2" }],
                             "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
@@ -314,6 +324,21 @@ mod tests {
         assert_eq!(names(&worker["env"]), "PRICE A");
         assert_eq!(worker["env"][0]["value"], "$$(5)");
         assert_eq!(names(&worker["volumeMounts"]), "tmp jobs");
+        // Of the command nothing is left, not even below one without arguments.
+        assert_eq!(worker["command"], json!(["sh"]));
+        assert_eq!(worker["args"], json!([]));
+    }
+
+    #[test]
+    fn names_take_the_place_of_names_and_null_that_of_nothing() {
+        let base = json!({ "list": [{ "name": "a", "emptyDir": {} }], "spec": { "b": 1 }, "containers": [{ "name": "c", "d": 1 }] });
+        let over = json!({ "list": [{ "name": "a", "nfs": {} }], "spec": null, "containers": [{ "name": "c", "e": 2 }] });
+        let both = json!({ "list": [{ "name": "a", "nfs": {} }], "spec": { "b": 1 }, "containers": [{ "name": "c", "d": 1, "e": 2 }] });
+        assert_eq!(merged(base, over), both);
+        assert_eq!(
+            merged(json!({ "args": ["a", "b"] }), json!({ "args": [] })),
+            json!({ "args": [] })
+        );
     }
 
     #[test]
