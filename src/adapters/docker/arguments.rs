@@ -71,11 +71,26 @@ pub(super) fn check(options: &DockerAdapterOptions) -> Result<(), InvalidInput> 
     }
     // A container of another name would not be found, one that is left alone would not be heard.
     let is_name = |word: &String| word == "--name" || word.starts_with("--name=");
-    let is_detach = |word: &String| matches!(word.as_str(), "-d" | "--detach" | "--detach=true");
     match options.docker_args.iter().find(|word| is_name(word) || is_detach(word)) {
         Some(word) => Err(InvalidInput::new(format!("dockerArgs must not have '{word}'"))),
         None => Ok(()),
     }
+}
+
+/// Whether a word has docker leave a container alone, also among other switches: `-dit`, `-d=true`.
+fn is_detach(word: &str) -> bool {
+    /// The switches of `docker run` of one letter.
+    const SWITCHES: &str = "diPqt";
+    let (flag, value) = word.split_once('=').unwrap_or((word, "true"));
+    // As Go reads a boolean.
+    let is_true = matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    let Some(letters) = flag.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else {
+        return flag == "--detach" && is_true;
+    };
+    let switches = letters.split(|letter| !SWITCHES.contains(letter)).next().unwrap_or_default();
+    // A value is that of the last one.
+    let given = if is_true { switches } else { &switches[..switches.len().saturating_sub(1)] };
+    given.contains('d')
 }
 
 /// How a folder is mounted under its own name.
@@ -170,13 +185,30 @@ mod tests {
     #[test]
     fn what_would_get_out_of_hand_is_refused() {
         for (image, docker_args, expected) in [
-            ("film:1", &["--cpus", "2", "--rm=false", "-d2", "--detach-keys", "q"][..], ""),
+            (
+                "film:1",
+                &[
+                    "--cpus",
+                    "2",
+                    "--rm=false",
+                    "-v/d:/d",
+                    "-itd=false",
+                    "--detach=0",
+                    "--detach-keys",
+                    "q",
+                ][..],
+                "",
+            ),
             ("", &[], "DockerAdapter requires an image option"),
             ("--privileged", &[], "image must be the name of an image, not '--privileged'"),
             ("film:1", &["--name", "mine"], "dockerArgs must not have '--name'"),
             ("film:1", &["--name=mine"], "dockerArgs must not have '--name=mine'"),
             ("film:1", &["-d"], "dockerArgs must not have '-d'"),
             ("film:1", &["--cpus", "2", "--detach"], "dockerArgs must not have '--detach'"),
+            ("film:1", &["-dit"], "dockerArgs must not have '-dit'"),
+            ("film:1", &["-itd=1"], "dockerArgs must not have '-itd=1'"),
+            ("film:1", &["--detach=T"], "dockerArgs must not have '--detach=T'"),
+            ("film:1", &["-tdv/a:/b"], "dockerArgs must not have '-tdv/a:/b'"),
         ] {
             let options =
                 DockerAdapterOptions { image: image.to_owned(), ..options(docker_args, true) };
