@@ -51,78 +51,79 @@ const SERVICES = [
   },
 ]
 
-describe.each(SERVICES)('$name and $runtime', ({ runtime, make, durationMs, failures, refused, gone }) => {
+for (const { name, runtime, make, durationMs, failures, refused, gone } of SERVICES) {
   const reason = missing(runtime)
-  if (reason) return it.skip(reason, () => {})
-
-  let worker
-  beforeAll(async () => void (worker = await startWorker(runtime, TOKEN)), 60_000)
-  afterAll(() => worker?.stop())
-  beforeEach(() => captureConsole())
-  afterEach(() => vi.restoreAllMocks())
-  const job = (does, more) => ({
-    command: 'render',
-    meta: { chunkId: 3, jobDefUrl: `https://jobs.example/${does}` },
-    ...more,
-  })
-  const execute = (does, more) => settled(make(worker.url).execute(job(does, more)))
-
-  it('gives the result of a worker', async () => {
-    expect(await execute('fine')).toMatchObject({ exitCode: 0, stdout: 'chunk 3', stderr: '', durationMs })
-  })
-
-  it('gives its exit code, its errors and where its file is', async () => {
-    const result = await execute('failing')
-    expect(result).toMatchObject({ exitCode: 3, stdout: 'chunk 3', stderr: 'no font', outputUrl: 's3://film/3.mp4' })
-  })
-
-  it('gives much output whole', async () => {
-    expect(await execute('long')).toMatchObject({ exitCode: 0, stdout: 'frame '.repeat(500_000) })
-  })
-
-  it.each(Object.keys(failures))('makes of an answer what it is: %s', async (does) => {
-    expect(await execute(does)).toMatchObject(failures[does])
-  })
-
-  it('is not let in with a wrong token', async () => {
-    expect(await settled(make(worker.url, 'wrong').execute(job('fine')))).toMatchObject(refused)
-  })
-
-  it('settles at once when it is aborted, and ends the work where the runtime can', async () => {
-    const before = await worker.beats()
-    const controller = new AbortController()
-    const running = execute('endless', { signal: controller.signal })
-    await until(async () => (await worker.beats()) > before, 'the worker to begin')
-    const started = performance.now()
-    controller.abort()
-    await running
-    expect(performance.now() - started).toBeLessThan(100)
-    // workerd goes on when a client goes away: on Cloudflare workers hear of it by the mark in the storage.
-    if (runtime === 'workerd') return
-    const isStill = async () => {
-      const beats = await worker.beats()
-      await pause(100)
-      return (await worker.beats()) === beats
-    }
-    await until(isStill, 'the worker to end')
-  })
-
-  it('renders a job, 16 chunks at a time', async () => {
-    const done = new Set()
-    const chunks = spec(Array.from({ length: 200 }, () => 'render'))
-    await new JobExecutor(make(worker.url)).execute(chunks, {
-      concurrency: 16,
-      meta: { jobDefUrl: 'https://jobs.example/fine' },
-      onChunkComplete: (id) => void done.add(id),
+  if (reason) console.log(`The tests of ${name} are skipped: ${reason}.`)
+  describe.skipIf(reason)(`${name} and ${runtime}`, () => {
+    let worker
+    beforeAll(async () => void (worker = await startWorker(runtime, TOKEN)), 60_000)
+    afterAll(() => worker?.stop())
+    beforeEach(() => captureConsole())
+    afterEach(() => vi.restoreAllMocks())
+    const job = (does, more) => ({
+      command: 'render',
+      meta: { chunkId: 3, jobDefUrl: `https://jobs.example/${does}` },
+      ...more,
     })
-    expect(done.size).toBe(200)
-  })
+    const execute = (does, more) => settled(make(worker.url).execute(job(does, more)))
 
-  it('fails for now when the runtime dies', async () => {
-    const own = await startWorker(runtime, TOKEN)
-    const running = settled(make(own.url).execute(job('endless')))
-    await until(async () => (await own.beats()) > 0, 'the worker to begin')
-    await own.stop()
-    expect(await running).toMatchObject(gone)
+    it('gives the result of a worker', async () => {
+      expect(await execute('fine')).toMatchObject({ exitCode: 0, stdout: 'chunk 3', stderr: '', durationMs })
+    })
+
+    it('gives its exit code, its errors and where its file is', async () => {
+      const result = await execute('failing')
+      expect(result).toMatchObject({ exitCode: 3, stdout: 'chunk 3', stderr: 'no font', outputUrl: 's3://film/3.mp4' })
+    })
+
+    it('gives much output whole', async () => {
+      expect(await execute('long')).toMatchObject({ exitCode: 0, stdout: 'frame '.repeat(500_000) })
+    })
+
+    it.each(Object.keys(failures))('makes of an answer what it is: %s', async (does) => {
+      expect(await execute(does)).toMatchObject(failures[does])
+    })
+
+    it('is not let in with a wrong token', async () => {
+      expect(await settled(make(worker.url, 'wrong').execute(job('fine')))).toMatchObject(refused)
+    })
+
+    it('settles at once when it is aborted, and ends the work where the runtime can', async () => {
+      const before = await worker.beats()
+      const controller = new AbortController()
+      const running = execute('endless', { signal: controller.signal })
+      await until(async () => (await worker.beats()) > before, 'the worker to begin')
+      const started = performance.now()
+      controller.abort()
+      await running
+      expect(performance.now() - started).toBeLessThan(100)
+      // workerd goes on when a client goes away: on Cloudflare workers hear of it by the mark in the storage.
+      if (runtime === 'workerd') return
+      const isStill = async () => {
+        const beats = await worker.beats()
+        await pause(100)
+        return (await worker.beats()) === beats
+      }
+      await until(isStill, 'the worker to end')
+    })
+
+    it('renders a job, 16 chunks at a time', async () => {
+      const done = new Set()
+      const chunks = spec(Array.from({ length: 200 }, () => 'render'))
+      await new JobExecutor(make(worker.url)).execute(chunks, {
+        concurrency: 16,
+        meta: { jobDefUrl: 'https://jobs.example/fine' },
+        onChunkComplete: (id) => void done.add(id),
+      })
+      expect(done.size).toBe(200)
+    })
+
+    it('fails for now when the runtime dies', async () => {
+      const own = await startWorker(runtime, TOKEN)
+      const running = settled(make(own.url).execute(job('endless')))
+      await until(async () => (await own.beats()) > 0, 'the worker to begin')
+      await own.stop()
+      expect(await running).toMatchObject(gone)
+    })
   })
-})
+}

@@ -32,7 +32,8 @@ impl Signs {
 }
 
 /// Waits until the child has shown no sign of life for `command.stall_timeout`: no output, no growth of its file, no
-/// processor time used by it, what it started and what it stands for. Gives that time. Looks four times in it: it may take half as long again.
+/// processor time used by it, what it started and what it stands for. Gives that time. Looks four times in it: it may take
+/// half as long again.
 pub(super) async fn watch(
     command: &Command,
     flows: &[Arc<Flow>; 2],
