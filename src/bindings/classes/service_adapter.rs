@@ -95,7 +95,7 @@ impl ServiceAdapter {
     }
 }
 
-/// The config of an adapter: what is not there, or of another type, is left out, as the original looks at it late.
+/// The config of an adapter: what is `undefined` or `null` is not there, what is of another type an error that names it.
 pub(super) struct Config<'a> {
     pub(super) realm: &'a Rc<Realm>,
     object: Value,
@@ -111,24 +111,32 @@ impl<'a> Config<'a> {
 
     /// A string that says something.
     pub(super) fn string(&self, name: &CStr) -> Result<Option<String>> {
-        let js = self.realm.state.js;
-        let value = self.realm.caught(js.get(self.object, name))?;
-        Ok(js.as_string(value).filter(|text| !text.is_empty()))
+        let text = self.of_type(name, "a string", |value| self.realm.state.js.as_string(value))?;
+        Ok(text.filter(|text| !text.is_empty()))
     }
 
-    /// Whether `name` is `false` itself.
+    fn of_type<T>(
+        &self,
+        name: &CStr,
+        what: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let value = self.realm.caught(self.realm.state.js.get_some(self.object, name))?;
+        let wrong = || Error::invalid(name.to_string_lossy(), what);
+        value.map(|value| read(value).ok_or_else(wrong)).transpose()
+    }
+
+    /// Whether `name` is `false`.
     pub(super) fn is_off(&self, name: &CStr) -> Result<bool> {
         let js = self.realm.state.js;
-        let value = self.realm.caught(js.get(self.object, name))?;
-        Ok(js.type_of(value) == Type::Boolean && !js.truthy(value))
+        let boolean = |value| (js.type_of(value) == Type::Boolean).then(|| js.truthy(value));
+        Ok(self.of_type(name, "a boolean", boolean)? == Some(false))
     }
 
     /// A number.
     #[cfg(feature = "http")]
     pub(super) fn number(&self, name: &CStr) -> Result<Option<f64>> {
-        let js = self.realm.state.js;
-        let value = self.realm.caught(js.get(self.object, name))?;
-        Ok(js.as_number(value))
+        self.of_type(name, "a number", |value| self.realm.state.js.as_number(value))
     }
 
     /// A number of milliseconds above 0.
@@ -152,7 +160,10 @@ impl<'a> Config<'a> {
     pub(super) fn json(&self, name: &CStr) -> Result<Option<serde_json::Value>> {
         let (realm, js) = (self.realm, self.realm.state.js);
         let Some(value) = realm.caught(js.get_some(self.object, name))? else { return Ok(None) };
-        let Some(text) = realm.caught(realm.stringify(value))? else { return Ok(None) };
+        let wrong = |_| Error::invalid(name.to_string_lossy(), "a value that JSON can hold");
+        let Some(text) = realm.caught(realm.stringify(value)).map_err(wrong)? else {
+            return Ok(None);
+        };
         serde_json::from_slice(&text).map(Some).map_err(Error::Syntax)
     }
 
