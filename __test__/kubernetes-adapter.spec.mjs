@@ -41,7 +41,11 @@ describe('a new KubernetesAdapter', () => {
     [{ image: 'i', resources: [] }, TypeError, 'resources must be an object'],
     [{ image: 'i', podTemplate: 'x' }, TypeError, 'podTemplate must be an object'],
     [{ image: 'i', forwardEnv: 'HOME' }, TypeError, 'forwardEnv must be an array of strings, or true'],
-  ])('refuses %j', (options, type, message) => {
+    [{ image: 7 }, TypeError, 'image must be a string'],
+    [{ image: 'i', namespace: ['a'] }, TypeError, 'namespace must be a string'],
+    [{ image: 'i', ttlSecondsAfterFinished: '60' }, TypeError, 'ttlSecondsAfterFinished must be a number'],
+    [{ image: 'i', podTemplate: { toJSON: () => 5n } }, TypeError, 'podTemplate must be a value that JSON can hold'],
+  ])('refuses %o', (options, type, message) => {
     let error
     try {
       new KubernetesAdapter(options)
@@ -185,6 +189,35 @@ describe('what a container writes', () => {
     expect((await running).stdout).toBe(all)
     expect(heard.join('')).toBe(all)
     expect(api.asked('log')).toBeGreaterThan(4)
+  })
+
+  it('has whole characters, although the connection breaks within one', async () => {
+    const api = await startApi((pod) => pod.succeed('a€b'))
+    api.faults.log = first(1, (_, response) => {
+      response.writeHead(200).write(Buffer.from('a€b').subarray(0, 2), () => response.socket.resetAndDestroy())
+      return true
+    })
+    const heard = []
+    const result = await make(api).execute(job({ onStdout: (text) => void heard.push(text) }))
+    expect([result.exitCode, result.stdout, heard.join('')]).toEqual([0, 'a€b', 'a€b'])
+    expect(api.asked('log')).toBe(2)
+  })
+
+  it('says so when a part is lost, as the node has begun another file', async () => {
+    const api = await startApi(runs)
+    const heard = []
+    const running = make(api).execute(job({ onStdout: (text) => void heard.push(text) }))
+    const entry = await until(() => [...api.pods.values()][0], 'the pod')
+    entry.control.write('a long first file')
+    await until(() => heard.length > 0, 'the first file')
+    entry.log = 'short'
+    for (const reader of entry.readers) reader.socket.resetAndDestroy()
+    entry.control.end(0)
+    expect(await running).toMatchObject({
+      exitCode: 0,
+      stdout: 'a long first file',
+      stderr: 'the log could not be read: a part is lost, as its node has begun another file',
+    })
   })
 
   it('is asked for once, at the end, where nobody listens', async () => {
@@ -388,6 +421,18 @@ describe('the watch', () => {
     expect((await within(5000, running)).exitCode).toBe(4)
   })
 
+  it('goes on when what it was allowed is refused for a while', async () => {
+    const api = await startApi(runs)
+    const running = make(api).execute(job())
+    await until(() => api.watchers.size > 0 && api.pods.size > 0, 'the watch')
+    api.faults.list = first(3, refusal(api, 403, 'Forbidden', 'rights are given anew'))
+    api.breakWatches()
+    await until(() => api.asked('list') > 3, 'the refusals')
+    const [{ control }] = api.pods.values()
+    control.end(0)
+    expect((await within(5000, running)).exitCode).toBe(0)
+  })
+
   it('notices a pod that went while nobody looked', async () => {
     const api = await startApi(runs)
     const running = make(api).execute(job())
@@ -519,6 +564,12 @@ describe('a Job that is created', () => {
     expect(result.stderr).toMatch(/^Failed to create Job: /)
     expect(result.stderr).toMatch(message)
     expect(result.stderr).not.toContain('hush')
+  })
+
+  it('does not send a token that no header can have', async () => {
+    const file = kubeconfig('http://127.0.0.1:9', { token: 'hush\n' })
+    const result = await make({ kubeconfig: file }).execute(job())
+    expect(result.stderr).toBe('Failed to create Job: the token of the kubeconfig cannot be sent in a header')
   })
 
   it('says nothing of what a program prints that logs in', async () => {
@@ -677,13 +728,19 @@ describe('a timeout', () => {
     api.server.close()
   })
 
-  it('comes from the cluster where it has ended the Job', async () => {
+  it('longer than Kubernetes counts is as long as it counts', async () => {
+    const api = await startApi()
+    const adapter = make(api, { ttlSecondsAfterFinished: 2 ** 40 })
+    expect((await adapter.execute(job({ timeout: Number.MAX_SAFE_INTEGER }))).exitCode).toBe(0)
+    const { activeDeadlineSeconds, ttlSecondsAfterFinished } = api.manifests[0].spec
+    expect([activeDeadlineSeconds, ttlSecondsAfterFinished]).toEqual([2 ** 31 - 1, 2 ** 31 - 1])
+  })
+
+  it.each(['Failed', 'FailureTarget'])('comes from the cluster where it has ended the Job (%s)', async (type) => {
     const api = await startApi((pod, { metadata }) => {
       runs(pod)
       api.jobs.get(metadata.name).status = {
-        conditions: [
-          { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'Job was active too long' },
-        ],
+        conditions: [{ type, status: 'True', reason: 'DeadlineExceeded', message: 'Job was active too long' }],
       }
       pod.leave().remove()
     })

@@ -65,8 +65,19 @@ impl Capture {
         Text::decode(clip(self.bytes, max, self.left_out))
     }
 
-    /// Reads `stream` to its end, or until there is more than can be kept.
-    pub(crate) async fn read<R: AsyncRead + Unpin>(
+    /// Reads `stream` to its end, or until there is more than can be kept. It is all there is.
+    pub(super) async fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        stream: R,
+        target: &OutputTarget,
+        widen: impl Fn(&R),
+    ) {
+        self.read_on(stream, target, widen).await;
+        self.end(target).await;
+    }
+
+    /// Reads `stream` to its end, after which another one may go on: a character that is not complete waits for its rest.
+    pub(crate) async fn read_on<R: AsyncRead + Unpin>(
         &mut self,
         mut stream: R,
         target: &OutputTarget,
@@ -96,7 +107,13 @@ impl Capture {
             self.pass_on(target, false).await;
             self.leave_out(target.sink.is_some());
         }
-        self.pass_on(target, true).await;
+    }
+
+    /// There is nothing more to read.
+    pub(crate) async fn end(&mut self, target: &OutputTarget) {
+        if !self.overflowed {
+            self.pass_on(target, true).await;
+        }
     }
 
     /// Gives the sink what it has not seen yet; an incomplete character waits for its rest.

@@ -1,7 +1,8 @@
 //! One Job, from its creation to its deletion.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::{
     sync::oneshot,
@@ -10,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::service::Reply,
+    super::service::{Call, Reply},
     cluster::{Cluster, NotCreated},
     failure::Failure,
     log,
@@ -44,35 +45,6 @@ pub(super) struct Attempt {
     pub(super) scheduling_timeout: Duration,
     /// The longest that its container may take to end.
     pub(super) grace: Duration,
-    pub(super) ends: Ends,
-}
-
-/// What ends an attempt before its time.
-#[derive(Debug)]
-pub(super) struct Ends {
-    pub(super) cancel: CancellationToken,
-    pub(super) closing: CancellationToken,
-    pub(super) timeout: Option<Duration>,
-}
-
-impl Ends {
-    async fn come(&self, started: Instant) -> Reply {
-        let late = async {
-            match self.timeout {
-                Some(limit) => {
-                    sleep_until(started + limit).await;
-                    limit
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => aborted(),
-            () = self.closing.cancelled() => aborted(),
-            limit = late => Reply::timed_out(limit, ""),
-        }
-    }
 }
 
 /// An attempt that nobody wants any more.
@@ -80,25 +52,38 @@ pub(super) fn aborted() -> Reply {
     Reply::failed("Job aborted", None)
 }
 
+/// Why an attempt ended before its time.
+fn stopped(call: &Call<Infallible>) -> Reply {
+    match call {
+        Call::Answered(never) => match *never {},
+        Call::Aborted => aborted(),
+        Call::TimedOut(limit) => Reply::timed_out(*limit, ""),
+    }
+}
+
 /// What an attempt came to, and what its container had written by then.
 pub(super) type Outcome = (Reply, Text);
 
 impl Attempt {
-    /// Makes it. `tell` hears of the outcome as soon as the API has been asked to delete the Job; this ends when all that is to
-    /// be done is done, and gives what went wrong with the deletion.
-    pub(super) async fn run(self, tell: oneshot::Sender<Outcome>) -> Result<(), Failure> {
-        let started = Instant::now();
+    /// Makes it, until it is over or has to `stop`. `tell` hears of the outcome as soon as the API has been asked to delete
+    /// the Job; this ends when all that is to be done is done, and gives what went wrong with the deletion.
+    pub(super) async fn run(
+        self,
+        stop: impl Future<Output = Call<Infallible>> + Send,
+        tell: oneshot::Sender<Outcome>,
+    ) -> Result<(), Failure> {
+        let mut stop = pin!(stop.map(|call| stopped(&call)));
         let mut pods = self.watch.subscribe(&self.name);
         let (reply, output) = {
             let is_over = CancellationToken::new();
             let mut create = pin!(self.cluster.create(&self.manifest, &is_over));
             let created = tokio::select! {
                 biased;
-                reply = self.ends.come(started) => Err(reply),
+                reply = &mut stop => Err(reply),
                 created = &mut create => Ok(created),
             };
             match created {
-                Ok(Ok(())) => self.watch_until_over(started, &mut pods).await,
+                Ok(Ok(())) => self.watch_until_over(stop, &mut pods).await,
                 Ok(Err(NotCreated { failure, may_exist })) => {
                     let text = format!("Failed to create Job: {failure}");
                     let reply = Reply::failed(text, Some(failure.retry));
@@ -130,11 +115,15 @@ impl Attempt {
         }
     }
 
-    async fn watch_until_over(&self, started: Instant, pods: &mut Subscription) -> Outcome {
+    async fn watch_until_over(
+        &self,
+        stop: impl Future<Output = Reply>,
+        pods: &mut Subscription,
+    ) -> Outcome {
         let mut capture = Capture::new(self.max_output);
         let reply = tokio::select! {
             biased;
-            reply = self.ends.come(started) => reply,
+            reply = stop => reply,
             reply = self.watch_and_hear(pods, &mut capture) => reply,
         };
         (reply, capture.into_text())
@@ -256,9 +245,9 @@ impl Attempt {
             Err(failure) => return Some(monitoring_failed(&failure)),
         };
         let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
-        let end = conditions
-            .into_iter()
-            .find(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"))?;
+        // A Job is `Failed` when its pods have ended, and a `FailureTarget` from when they are told to.
+        let is_end = |it: &str| matches!(it, "Complete" | "Failed" | "FailureTarget");
+        let end = conditions.into_iter().find(|it| it.status == "True" && is_end(&it.type_))?;
         if end.type_ == "Complete" {
             let text = "the log could not be read: the pod is gone";
             return Some(Reply { stderr: text.to_owned(), ..Reply::default() });

@@ -2,7 +2,7 @@
 
 use std::{env, net::ToSocketAddrs, path::PathBuf, time::Duration};
 
-use hyper::{Request, Response};
+use hyper::{Request, Response, header::HeaderValue};
 use kube::{
     Client, Config,
     client::{Body, ConfigExt},
@@ -48,6 +48,7 @@ pub(super) async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, Failu
         http = http.resolve_to_addrs(&name, &addresses);
     }
     let http = http.build().map_err(|error| Failure::fatal(describe(&error.without_url())))?;
+    check_token(&config)?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
@@ -55,6 +56,17 @@ pub(super) async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, Failu
         .map_err(BoxError::from)
         .service_fn(move |request| send(http.clone(), request));
     Ok(Client::new(service, config.default_namespace))
+}
+
+/// Refuses a token that the layer would panic for, such as one with the line feed of its file.
+fn check_token(config: &Config) -> Result<(), Failure> {
+    let login = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    match login["token"].as_str().map(HeaderValue::from_str) {
+        Some(Err(_)) => {
+            Err(Failure::fatal("the token of the kubeconfig cannot be sent in a header"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn send(

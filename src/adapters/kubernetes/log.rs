@@ -24,9 +24,21 @@ const IDLE: Duration = Duration::from_secs(5);
 /// A log that ends so shortly before its container is known to have ended has ended with it.
 const TOGETHER: Duration = Duration::from_secs(2);
 
-/// Reads the log of a container: from when the pod is `started`, if somebody listens, else from when it has `ended`. A log
-/// that breaks off is read again, without what was heard of it before.
+/// Hears a container out: from when its pod is `started`, if somebody listens, else from when it has `ended`.
 pub(super) async fn hear(
+    cluster: &Cluster,
+    started: oneshot::Receiver<String>,
+    ended: &CancellationToken,
+    target: &OutputTarget,
+    capture: &mut Capture,
+) -> Result<(), Failure> {
+    let heard = hear_again_and_again(cluster, started, ended, target, capture).await;
+    capture.end(target).await;
+    heard
+}
+
+/// Reads a log that breaks off again, without what was heard of it before.
+async fn hear_again_and_again(
     cluster: &Cluster,
     started: oneshot::Receiver<String>,
     ended: &CancellationToken,
@@ -45,8 +57,12 @@ pub(super) async fn hear(
         let failure = match cluster.log(&pod, !is_whole).await {
             Ok(log) => {
                 let mut log = Resumed::new(log.compat(), heard, ended);
-                capture.read(&mut log, target, |_| {}).await;
+                capture.read_on(&mut log, target, |_| {}).await;
                 match log.broken {
+                    None if is_whole && log.skip > 0 => {
+                        let text = "a part is lost, as its node has begun another file";
+                        return Err(Failure::transient(text));
+                    }
                     None if is_whole || timeout(TOGETHER, ended.cancelled()).await.is_ok() => {
                         return Ok(());
                     }

@@ -89,7 +89,7 @@ pub(super) fn job(config: &KubernetesAdapterConfig, order: &Order<'_>) -> Value 
     let template = merged(template, json!({ "metadata": { "labels": labels }, "spec": pod }));
     let mut spec = json!({
         "backoffLimit": 0,
-        "ttlSecondsAfterFinished": config.ttl_after_finished.as_secs(),
+        "ttlSecondsAfterFinished": seconds(config.ttl_after_finished),
         "template": template,
     });
     if let Some(timeout) = order.timeout {
@@ -103,9 +103,10 @@ pub(super) fn job(config: &KubernetesAdapterConfig, order: &Order<'_>) -> Value 
     })
 }
 
-/// Whole seconds, at least one: for Kubernetes none means "at once".
-fn seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0 || duration.is_zero())
+/// Whole seconds, at least one: for Kubernetes none means "at once". It refuses more than 2³¹.
+fn seconds(duration: Duration) -> i32 {
+    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0 || duration.is_zero());
+    i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
 /// A text as Kubernetes will hand it over: it [replaces `$(NAME)`](https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/),

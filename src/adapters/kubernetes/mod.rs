@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::{
-    attempt::{Attempt, Ends, aborted},
+    attempt::{Attempt, aborted},
     cluster::Cluster,
     manifest::Order,
     watch::PodWatch,
@@ -126,9 +126,11 @@ impl KubernetesAdapter {
     async fn attempt(&self, job: &WorkerJob) -> (Reply, Text) {
         let attempt = self.new_attempt(job);
         let name = attempt.name.clone();
-        let guard = attempt.ends.cancel.clone().drop_guard();
+        let cancel = job.cancel.child_token();
+        let stop = self.around.stop(&cancel, job.timeout);
+        let guard = cancel.drop_guard();
         let (tell, told) = oneshot::channel();
-        let work = tokio::spawn(attempt.run(tell));
+        let work = tokio::spawn(attempt.run(stop, tell));
         let console = Rc::clone(&self.around.console);
         self.around.spawner.spawn(
             async move {
@@ -170,11 +172,6 @@ impl KubernetesAdapter {
             max_output: job.max_output,
             scheduling_timeout: config.scheduling_timeout,
             grace,
-            ends: Ends {
-                cancel: job.cancel.child_token(),
-                closing: self.around.closing.clone(),
-                timeout: job.timeout,
-            },
             name,
         }
     }

@@ -95,12 +95,12 @@ impl PodWatch {
 
     /// Lists and follows, again and again. Where watching is not allowed, or does not last, that is a poll.
     async fn run(&self) {
-        let (mut failures, mut pause) = (0, FIRST_PAUSE);
+        let (mut failures, mut pause, mut has_listed) = (0, FIRST_PAUSE, false);
         loop {
             let started = Instant::now();
             let failure = match self.list().await {
                 Ok(version) => {
-                    failures = 0;
+                    (failures, has_listed) = (0, true);
                     self.follow(version).await
                 }
                 Err(failure) => {
@@ -111,8 +111,9 @@ impl PodWatch {
             if started.elapsed() >= LASTING {
                 pause = FIRST_PAUSE;
             }
-            let is_over = failures > 0 && failure.retry.kind == RetryKind::Fatal;
-            if is_over || failures >= ATTEMPTS {
+            // What was allowed before is refused also while rights are given anew, or logins renewed.
+            let is_hopeless = !has_listed && failure.retry.kind == RetryKind::Fatal;
+            if (failures > 0 && is_hopeless) || failures >= ATTEMPTS {
                 return self.give_up(&failure);
             }
             let wait = failure.retry.after.unwrap_or_else(|| pause.min(self.cluster.pause));

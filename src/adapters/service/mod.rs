@@ -111,7 +111,7 @@ impl Surroundings {
         if job.cancel.is_cancelled() {
             return Call::Aborted;
         }
-        let stop = self.stop(job, limit);
+        let stop = self.stop(&job.cancel, limit);
         let bounded = async move {
             tokio::select! {
                 biased;
@@ -131,12 +131,12 @@ impl Surroundings {
     }
 
     /// When a call ends that nobody answers.
-    fn stop<T>(
+    pub(super) fn stop<T>(
         &self,
-        job: &WorkerJob,
+        cancel: &CancellationToken,
         limit: Option<Duration>,
     ) -> impl Future<Output = Call<T>> + Send + use<T> {
-        let (cancel, closing) = (job.cancel.clone(), self.closing.clone());
+        let (cancel, closing) = (cancel.clone(), self.closing.clone());
         async move {
             tokio::select! {
                 biased;

@@ -56,7 +56,7 @@ impl Surroundings {
             return Ended { call: Call::Aborted, leftover: None };
         }
         let (tell, ended) = oneshot::channel();
-        let stop = self.stop(job, limit);
+        let stop = self.stop(&job.cancel, limit);
         let grace = job.kill_grace.unwrap_or(KILL_GRACE);
         // It goes on when this is dropped: somebody has to give it back.
         let life = tokio::spawn(live(rental, stop, grace, tell));
