@@ -1,5 +1,5 @@
 // DockerAdapter, with a Docker of the tests' own: what it is called with, what comes of it, and that nothing is left.
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -268,6 +268,31 @@ describe('an abort', () => {
     expect([...docker.containers.keys(), docker.asked('rm', '-f', name)]).toEqual([1])
   })
 
+  it('ends a container whose client has lost it, whatever that ends with', async () => {
+    const job = shell('sleep 60')
+    const [{ name, client }] = await running()
+    client.end(`${JSON.stringify({ code: 1 })}\n`)
+    expect(await job).toMatchObject({ exitCode: 1 })
+    expect([...docker.containers.keys(), docker.asked('rm', '-f', name)]).toEqual([1])
+  })
+
+  it('leaves a container that has ended where the user wants to look at it', async () => {
+    expect((await shell('exit 3', {}, { dockerArgs: ['--rm=false'] })).exitCode).toBe(3)
+    expect(docker.asked('rm')).toBe(0)
+  })
+
+  it('does not wait long for a container that may still be made, but removes it then', async () => {
+    const lines = captureConsole()
+    const control = new AbortController()
+    const made = gate()
+    docker.before.run = () => (control.abort(), made.promise)
+    const result = await run({ command: 'sleep', args: ['60'], signal: control.signal, killGraceMs: 300 })
+    expect(result).toMatchObject({ exitCode: 1 })
+    expect(printed(lines, 'warn')).toEqual([])
+    made.open()
+    await until(() => docker.asked('rm') > 2 && docker.containers.size === 0, 'the end of the container', 10_000)
+  })
+
   it('leaves no container that was only being made', async () => {
     const control = new AbortController()
     const made = gate()
@@ -431,10 +456,12 @@ describe('recover()', () => {
       `
       console.log = () => {}
       const [records, jobDir] = process.argv.slice(-2)
-      const executor = new lib.JobExecutor(new lib.DockerAdapter({ image: 'film' }))
-      const manager = new lib.JobManager(new lib.FileJobRepository(records), executor)
+      const adapter = new lib.DockerAdapter({ image: 'film' })
+      const manager = new lib.JobManager(new lib.FileJobRepository(records), new lib.JobExecutor(adapter))
       const chunk = (id) => ({ id, command: 'sh -c "trap : TERM; [ -e go ] || while :; do sleep 0.05; done"' })
       await manager.submitJob({ id: 'film', chunks: [chunk(1), chunk(2)], mergeCommand: '' }, { jobDir, concurrency: 2 })
+      // One of no job, with variables that docker goes by itself.
+      void adapter.execute({ command: 'sleep', args: ['60'], env: { ...process.env, TMPDIR: '/film' } })
       console.info('submitted')
       `,
       { args: [records, jobDir] },
@@ -444,11 +471,12 @@ describe('recover()', () => {
     captureConsole()
     const [records, jobDir] = [tempFolder(), tempFolder()]
     const { child } = owner(records, jobDir)
-    await running(2)
+    await running(3)
     const left = [...docker.containers.keys()]
     // One that lives, on the same daemon.
     const others = shell('sleep 60', { signal: AbortSignal.timeout(25_000) })
-    const [other] = (await running(3)).filter(({ name }) => !left.includes(name))
+    const [other] = (await running(4)).filter(({ name }) => !left.includes(name))
+    const files = docker.runs().flatMap((told) => told.files)
     child.kill('SIGKILL')
     await until(() => child.signalCode, 'the end of the owner')
     const manager = new JobManager(new FileJobRepository(records), new JobExecutor(adapter()))
@@ -456,6 +484,7 @@ describe('recover()', () => {
     const ids = await manager.recover()
     expect(left.filter((name) => docker.containers.has(name))).toEqual([])
     expect(docker.containers.has(other.name)).toBe(true)
+    expect([files.length, files.filter(existsSync)]).toEqual([1, []])
     expect(ids.length).toBe(1)
     expect(await manager.waitForJob(ids[0])).toMatchObject({ state: 'completed', completedChunks: 2 })
     process.kill(-other.child.pid, 'SIGKILL')
@@ -466,7 +495,7 @@ describe('recover()', () => {
     const lines = captureConsole()
     const [records, jobDir] = [tempFolder(), tempFolder()]
     const { child } = owner(records, jobDir)
-    await running(2)
+    await running(3)
     child.kill('SIGKILL')
     await until(() => child.signalCode, 'the end of the owner')
     vi.stubEnv('DOCKER_HOST', 'unix:///nowhere')

@@ -146,7 +146,7 @@ async function serve(docker, call) {
 /** Runs a container to its end; gives its exit code. */
 async function run(docker, { args, env, client, reply }) {
   const told = parseRun(args)
-  const container = { ...told, state: 'created' }
+  const container = { ...told, state: 'created', client }
   if (docker.containers.has(told.name)) return 125
   docker.containers.set(told.name, container)
   client.container = container

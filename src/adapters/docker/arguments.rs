@@ -69,12 +69,18 @@ pub(super) fn check(options: &DockerAdapterOptions) -> Result<(), InvalidInput> 
         let text = format!("image must be the name of an image, not '{image}'");
         return Err(InvalidInput::new(text));
     }
-    // A container of another name would not be found, one that is left alone would not be heard.
-    let is_name = |word: &String| word == "--name" || word.starts_with("--name=");
-    match options.docker_args.iter().find(|word| is_name(word) || is_detach(word)) {
+    // A container of another name or owner would not be found, one that is left alone would not be heard.
+    let is_name = |word: &str| word == "--name" || word.starts_with("--name=");
+    let is_wrong = |word: &str| is_name(word) || word.contains(OWNER) || is_detach(word);
+    match options.docker_args.iter().find(|word| is_wrong(word)) {
         Some(word) => Err(InvalidInput::new(format!("dockerArgs must not have '{word}'"))),
         None => Ok(()),
     }
+}
+
+/// Whether the user wants to look at containers that have ended.
+pub(super) fn keeps(docker_args: &[String]) -> bool {
+    docker_args.iter().any(|word| word == "--rm=false")
 }
 
 /// Whether a word has docker leave a container alone, also among other switches: `-dit`, `-d=true`.
@@ -203,6 +209,7 @@ mod tests {
             ("--privileged", &[], "image must be the name of an image, not '--privileged'"),
             ("film:1", &["--name", "mine"], "dockerArgs must not have '--name'"),
             ("film:1", &["--name=mine"], "dockerArgs must not have '--name=mine'"),
+            ("film:1", &["-l", "helios.owner=me"], "dockerArgs must not have 'helios.owner=me'"),
             ("film:1", &["-d"], "dockerArgs must not have '-d'"),
             ("film:1", &["--cpus", "2", "--detach"], "dockerArgs must not have '--detach'"),
             ("film:1", &["-dit"], "dockerArgs must not have '-dit'"),

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{error::exact_millis, process::Counterpart};
 
-/// Pause between two looks at whether a container is gone.
+/// Pause between two looks at whether a container is gone; it doubles.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// How long a daemon may take to create a container that a client asked for which is gone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long is waited for a daemon to create a container that a client asked for which is gone.
 const CREATE_SETTLES: Duration = Duration::from_secs(1);
-/// After so long nobody tries any more to remove a container.
+/// After so long nobody looks for it any more, or tries any more to remove a container.
 const REMOVE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A container that a client is told to run.
@@ -33,13 +34,18 @@ pub(super) struct Container {
     name: String,
     /// Whether it has been there, so that it does not come any more when it is not there.
     has_been: AtomicBool,
+    /// Whether it was not there when it was last to be removed.
+    is_missing: AtomicBool,
+    /// Why it could not be.
+    complaint: Mutex<String>,
 }
 
 impl Container {
     /// A container with a name that no other has.
     pub(super) fn new(client: Client) -> Self {
         let name = format!("helios-worker-{}", Uuid::new_v4().simple());
-        Self { client, name, has_been: AtomicBool::new(false) }
+        let [has_been, is_missing] = [false; 2].map(AtomicBool::new);
+        Self { client, name, has_been, is_missing, complaint: Mutex::default() }
     }
 
     /// Its name.
@@ -53,41 +59,54 @@ impl Container {
     }
 
     /// Removes the container, whatever it is doing, and waits until the daemon says that it is gone, at most for `limit`.
-    /// The removal goes on after that.
+    /// Longer than that, or than it should take until it is there, nobody waits; the removal goes on.
     ///
     /// # Errors
     /// Why that is not known.
     pub(super) async fn removed(self: Arc<Self>, limit: Duration) -> Result<(), String> {
-        let removal = tokio::spawn(async move {
-            let removed = time::timeout(REMOVE_LIMIT, self.remove()).await;
-            removed.unwrap_or_else(|_| Err(no_answer(REMOVE_LIMIT)))
+        let (removing, settles) = (Arc::clone(&self), limit.min(CREATE_SETTLES));
+        let mut removal = tokio::spawn(async move {
+            let removed = time::timeout(REMOVE_LIMIT, removing.remove()).await;
+            removed.unwrap_or_else(|_| removing.not_removed(REMOVE_LIMIT))
         });
-        match time::timeout(limit, removal).await {
+        let mut ended = time::timeout(settles, &mut removal).await;
+        if ended.is_err() && !self.is_missing.load(Relaxed) {
+            ended = time::timeout(limit.saturating_sub(settles), removal).await;
+        }
+        match ended {
             // A panic in a task is a bug of ours and goes on in the caller.
             Ok(removed) => {
                 removed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
             }
-            Err(_) => Err(no_answer(limit)),
+            Err(_) => self.not_removed(limit),
         }
     }
 
     async fn remove(&self) -> Result<(), String> {
-        let begun = Instant::now();
+        let mut pause = LOOK_PAUSE;
         loop {
             let answer = self.client.ask(&["rm", "-f", &self.name]).await;
-            let is_gone = if is_missing(&answer) {
-                self.has_been.load(Relaxed) || begun.elapsed() >= CREATE_SETTLES
-            } else {
-                answer.is_done
-            };
-            if is_gone {
+            let is_missing = is_missing(&answer);
+            self.is_missing.store(is_missing, Relaxed);
+            if answer.is_done && !is_missing || is_missing && self.has_been.load(Relaxed) {
                 return Ok(());
             }
             if failure::is_out_of_reach(&answer.stderr) {
                 return Err(answer.stderr);
             }
-            time::sleep(LOOK_PAUSE).await;
+            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = answer.stderr;
+            time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// What is known of a removal that has not ended after `limit`.
+    fn not_removed(&self, limit: Duration) -> Result<(), String> {
+        if self.is_missing.load(Relaxed) {
+            return Ok(());
+        }
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(no_answer(limit, &complaint))
     }
 }
 
@@ -138,7 +157,7 @@ pub(super) async fn remove_all(client: &Client, owner: &str) -> Result<(), Strin
         }
     };
     let removed = time::timeout(REMOVE_LIMIT, removal).await;
-    removed.unwrap_or_else(|_| Err(no_answer(REMOVE_LIMIT)))
+    removed.unwrap_or_else(|_| Err(no_answer(REMOVE_LIMIT, "")))
 }
 
 /// Whether there is no such container. Docker's exit code does not always tell.
@@ -146,8 +165,9 @@ fn is_missing(answer: &Answer) -> bool {
     answer.stderr.to_ascii_lowercase().contains("no such container")
 }
 
-fn no_answer(limit: Duration) -> String {
-    format!("it is still there after {}ms", exact_millis(limit))
+fn no_answer(limit: Duration, complaint: &str) -> String {
+    let colon = if complaint.is_empty() { "" } else { ": " };
+    format!("it is still there after {}ms{colon}{complaint}", exact_millis(limit))
 }
 
 /// The sum of the last column of what `ps` lists: `[days-]hours:minutes:seconds`.

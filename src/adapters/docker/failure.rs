@@ -10,6 +10,12 @@ const NO_COMMAND: [i32; 2] = [126, 127];
 /// What clients say that have found no daemon.
 const NO_DAEMON: &[&str] =
     &["cannot connect to the docker daemon", "failed to connect to the docker api"];
+/// What those say that will not find one the next time either: there is no leave to, or none of that name.
+const NO_ACCESS: &[&str] = &[
+    "permission denied while trying to connect",
+    "unable to resolve docker endpoint",
+    "context not found",
+];
 /// What those say that may have lost it.
 const LOST: &[&str] = &["error during connect"];
 /// What is said of registries that want to be asked less often.
@@ -43,17 +49,20 @@ const WRONG: &[&str] = &[
     "unauthorized",
     "invalid",
     "duplicate mount point",
+    "unable to resolve docker endpoint",
 ];
 
 /// Whether a client complains that there is no daemon to talk to, or that there is no client.
 pub(super) fn is_out_of_reach(stderr: &str) -> bool {
     let said = stderr.to_ascii_lowercase();
-    said.starts_with("spawn ") || has_one_of(NO_DAEMON, &said) || has_one_of(LOST, &said)
+    let says = |phrases| has_one_of(phrases, &said);
+    said.starts_with("spawn ") || [NO_DAEMON, NO_ACCESS, LOST].into_iter().any(says)
 }
 
 /// Whether a client that was to run a container has never reached a daemon.
 pub(super) fn found_no_daemon(stderr: &str) -> bool {
-    own_words(stderr).is_some_and(|said| has_one_of(NO_DAEMON, &said.to_ascii_lowercase()))
+    let said = own_words(stderr).unwrap_or_default().to_ascii_lowercase();
+    has_one_of(NO_DAEMON, &said) || has_one_of(NO_ACCESS, &said)
 }
 
 /// What to make of a client that ended with `code`. `None` where the command has failed, or nobody knows.
@@ -131,6 +140,12 @@ mod tests {
             ),
             (125, "docker: Error response from daemon: No such image: a:latest.", Some(Fatal)),
             (125, "docker: invalid reference format.", Some(Fatal)),
+            (
+                125,
+                "docker: permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied",
+                Some(Fatal),
+            ),
+            (125, "docker: context \"farm\": context not found", Some(Fatal)),
             (125, &format!("unknown flag: --nope\n{HELP}"), Some(Fatal)),
             (
                 125,

@@ -127,7 +127,8 @@ impl DockerAdapter {
         let variables = Variables::place(picked, &mut env).map_err(Error::InvalidInput)?;
         let file = match variables.filed() {
             Some(text) => {
-                let made = task::blocking(move || VariableFile::new(&text)).await;
+                let marks = self.docker.supervisor.marks().to_owned();
+                let made = task::blocking(move || VariableFile::new(&marks, &text)).await;
                 let failed = |source| SystemError::new(source, "open", std::env::temp_dir());
                 Some(made.map_err(|source| Error::System(failed(source)))?)
             }
@@ -165,7 +166,8 @@ impl DockerAdapter {
             max_log: job.max_log.unwrap_or(process::MAX_LOG),
             counterpart: Some(Arc::clone(&container) as _),
         };
-        Ok(Attempt { command, container, file })
+        let keeps_failed = arguments::keeps(&self.options.docker_args);
+        Ok(Attempt { command, container, file, keeps_failed })
     }
 }
 
@@ -188,7 +190,10 @@ impl Docker {
 impl EndsRemains for Docker {
     fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, ()> {
         let (client, owner) = (self.client(self.environment.snapshot()), marks.to_owned());
-        let removal = task::spawn(async move { container::remove_all(&client, &owner).await });
+        let removal = task::spawn(async move {
+            variables::remove_all(&owner);
+            container::remove_all(&client, &owner).await
+        });
         async move {
             if let Err(problem) = removal.await {
                 let text =
@@ -206,6 +211,8 @@ struct Attempt {
     container: Arc<Container>,
     /// Read by the client before it has the container made.
     file: Option<VariableFile>,
+    /// Whether containers stay that have come to their own end.
+    keeps_failed: bool,
 }
 
 /// How an attempt ended.
@@ -220,7 +227,7 @@ struct Ended {
 impl Attempt {
     /// Runs the command to its end, and sees to it that the container ends with it.
     async fn live(self, supervisor: Arc<Supervisor>) -> Ended {
-        let Self { command, container, file } = self;
+        let Self { command, container, file, keeps_failed } = self;
         let (output_file, grace) = (command.output_file.clone(), command.kill_grace);
         let outcome = supervisor.run(command).await;
         drop(file);
@@ -233,12 +240,13 @@ impl Attempt {
         if code.is_some() {
             container.is_not_coming();
         }
-        // A client that has lost its daemon, or was killed, leaves its container behind.
+        // A client that has lost its daemon, whatever it ends with, or was killed, leaves its container behind.
         let is_over = match (&outcome, code) {
-            (Ok(exit), Some(failure::OWN_FAILURE)) => {
-                failure::found_no_daemon(exit.stderr.as_str())
+            (Ok(_), Some(0)) => true,
+            (Ok(exit), Some(code)) => {
+                let is_own = code == failure::OWN_FAILURE;
+                failure::found_no_daemon(exit.stderr.as_str()) || (keeps_failed && !is_own)
             }
-            (Ok(_), Some(_)) => true,
             _ => false,
         };
         let left = if is_over || !is_started { None } else { container.removed(grace).await.err() };

@@ -12,17 +12,21 @@ use uuid::Uuid;
 
 use crate::{error::InvalidInput, process::Environment};
 
-/// What docker itself goes by, beside all that begins with `DOCKER_` or `LD_`, or ends with `_PROXY`.
+/// What docker itself goes by, and the helpers that it asks for logins, beside all that begins or ends as said below.
 const CLIENTS_OWN: &[&str] = &[
-    "PATH",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GNUPGHOME",
+    "GODEBUG",
     "HOME",
-    "TMPDIR",
+    "PATH",
     "SSH_AUTH_SOCK",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
-    "XDG_CONFIG_HOME",
-    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+    "USERPROFILE",
 ];
+const CLIENTS_OWN_BEGIN: &[&str] =
+    &["AWS_", "AZURE_", "CLOUDSDK_", "DOCKER_", "GOOGLE_", "LD_", "PASSWORD_STORE_", "XDG_"];
 
 /// The variables of a container.
 #[derive(Debug, Default)]
@@ -44,8 +48,8 @@ impl Variables {
     ) -> Result<Self, InvalidInput> {
         let mut variables = Self::default();
         for (name, value) in picked {
-            // A name with a sign like that would be taken for name and value.
-            if name.is_empty() || name.contains('=') {
+            // A name with a sign like that would be taken for name and value, or for two.
+            if name.is_empty() || name.contains(['=', '\n', '\r']) {
                 continue;
             }
             let is_same = env.get(&name).is_some_and(|here| *here == *value);
@@ -74,7 +78,7 @@ impl Variables {
 fn is_clients_own(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     CLIENTS_OWN.contains(&name.as_str())
-        || ["DOCKER_", "LD_"].iter().any(|beginning| name.starts_with(beginning))
+        || CLIENTS_OWN_BEGIN.iter().any(|beginning| name.starts_with(beginning))
         || name.ends_with("_PROXY")
 }
 
@@ -82,10 +86,24 @@ fn is_clients_own(name: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct VariableFile(PathBuf);
 
+/// What the names of the files of a process begin with, whose [`marks`](crate::process::Supervisor::marks) these are.
+fn beginning(marks: &str) -> String {
+    format!("helios-env-{marks}-")
+}
+
+/// Removes the files that a dead process has left. Those that cannot be removed are another user's.
+pub(super) fn remove_all(marks: &str) {
+    let beginning = beginning(marks);
+    let files = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for file in files.filter(|it| it.file_name().to_string_lossy().starts_with(&beginning)) {
+        drop(std::fs::remove_file(file.path()));
+    }
+}
+
 impl VariableFile {
-    /// A file with this content.
-    pub(super) fn new(text: &str) -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("helios-env-{}", Uuid::new_v4()));
+    /// A file of the process with these marks, with this content.
+    pub(super) fn new(marks: &str, text: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(beginning(marks) + &Uuid::new_v4().to_string());
         let mut file = create_private(&path)?;
         let made = Self(path);
         file.write_all(text.as_bytes()).map(|()| made)
@@ -138,6 +156,7 @@ mod tests {
                 ("DOCKER_CONTEXT", "other"),
                 ("https_proxy", "http://user:word@proxy"),
                 ("C=D", "secret"),
+                ("XDG\nC", "secret"),
                 ("", "secret"),
             ]),
             &mut env,
@@ -160,7 +179,7 @@ mod tests {
         let none = Variables::place(picked(&[("A", "1")]), &mut env).unwrap();
         assert!(none.filed().is_none());
         let some = Variables::place(picked(&[("PATH", "/opt")]), &mut env).unwrap();
-        let file = VariableFile::new(&some.filed().unwrap()).unwrap();
+        let file = VariableFile::new("marks.1", &some.filed().unwrap()).unwrap();
         let path = file.path().to_owned();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "PATH=/opt\n");
         #[cfg(unix)]
@@ -169,8 +188,13 @@ mod tests {
                 std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600);
         }
+        remove_all("marks.2");
+        assert!(path.exists());
         drop(file);
         assert!(!path.exists());
+        let left = VariableFile::new("marks.3", "").unwrap();
+        remove_all("marks.3");
+        assert!(!left.path().exists());
     }
 
     #[test]
@@ -184,13 +208,14 @@ mod tests {
         #[test]
         fn every_variable_gets_there_in_one_way(names: Vec<String>, value in "[^\n\r]*") {
             let all: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), value.clone())).collect();
-            let usable = all.keys().filter(|name| !name.is_empty() && !name.contains('=')).count();
+            let is_usable = |name: &&String| !name.is_empty() && !name.contains(['=', '\n', '\r']);
+            let usable = all.keys().filter(is_usable).count();
             let mut env = Environment::default();
             let variables = Variables::place(all, &mut env).unwrap();
             prop_assert!(variables.names.iter().all(|name| env.get(name).is_some_and(|there| *there == *value)));
             prop_assert!(variables.names.iter().all(|name| !is_clients_own(name)));
             let filed = variables.filed.matches('\n').count();
-            prop_assert!(names.iter().any(|name| name.contains('\n')) || variables.names.len() + filed == usable);
+            prop_assert_eq!(variables.names.len() + filed, usable);
         }
     }
 }
