@@ -14,6 +14,7 @@ mod error;
 mod function;
 mod hub;
 mod js;
+mod log;
 mod pristine;
 mod promise;
 mod realm;

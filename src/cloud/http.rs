@@ -3,7 +3,11 @@
 //! As Node's users expect: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, NODE_EXTRA_CA_CERTS and NODE_TLS_REJECT_UNAUTHORIZED are
 //! followed, as they are when the first request is made.
 
-use std::{env, fs, sync::LazyLock, time::Duration};
+use std::{
+    env, fs,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use hyper::ext::ReasonPhrase;
 use reqwest::{
@@ -11,9 +15,10 @@ use reqwest::{
     header::HeaderMap,
     redirect::{Attempt, Policy},
 };
+use tracing::debug;
 
 use super::failure::{FATAL, TRANSIENT, describe};
-use crate::model::RetryHint;
+use crate::{error::exact_millis, model::RetryHint};
 
 /// The longest body of an answer that is read.
 pub(crate) const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -94,7 +99,14 @@ impl Answer {
 
 /// Sends a request and reads the whole answer. Dropping this ends both.
 pub(crate) async fn send(request: RequestBuilder) -> Result<Answer, Error> {
-    let mut response = request.send().await?;
+    let started = Instant::now();
+    let mut response = request.send().await.inspect_err(|error| {
+        let ms = exact_millis(started.elapsed());
+        debug!(%ms, timeout = error.is_timeout(), connect = error.is_connect(), "no answer");
+    })?;
+    // Not the query, which may have a key in it.
+    let (url, ms) = (response.url(), exact_millis(started.elapsed()));
+    debug!(status = response.status().as_u16(), host = url.host_str(), path = url.path(), %ms, "answer");
     let (status, reason) = (response.status(), reason(&response));
     let headers = std::mem::take(response.headers_mut());
     Ok(Answer { status, reason, headers, body: body(response).await? })

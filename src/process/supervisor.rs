@@ -14,6 +14,7 @@ use std::{
 use futures_util::{FutureExt, future::FusedFuture};
 use tokio::{process::Child, time};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     Command, Error, Exit, Failure, KILL_GRACE, Mark, Marks, Report,
@@ -21,7 +22,10 @@ use super::{
     platform::{self, Guarded, Guardian, Order, Registry, Tree},
     stall,
 };
-use crate::{error::InvalidInput, model::ExitCode};
+use crate::{
+    error::{InvalidInput, exact_millis},
+    model::ExitCode,
+};
 
 /// How long output is still waited for after the child's end: a grandchild may hold the pipe for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(250);
@@ -71,6 +75,7 @@ impl Supervisor {
         let guarded = self.guardian.guard(&mark, command.kill_grace);
         let child = spawn(&command, &mark).map_err(|source| spawn_error(source, &command))?;
         let mut running = Running::new(&self, child, mark, guarded);
+        debug!(pid = running.pid, program = %command.program, "process started");
         let mut captures = [Capture::new(command.max_output), Capture::new(command.max_output)];
         let flows = captures.each_ref().map(|capture| Arc::clone(&capture.flow));
         let mut activity = None;
@@ -81,6 +86,7 @@ impl Supervisor {
             match ended {
                 Ok(status) => Ok(status),
                 Err(error) => {
+                    debug!(pid = running.pid, why = %error, "process is being ended");
                     if error.is_timeout() {
                         activity = running.activity().await;
                     }
@@ -105,6 +111,7 @@ impl Supervisor {
                 running.tree.release();
                 let [stdout, stderr] = captures.map(Capture::into_text);
                 let (code, signal) = (status.code().unwrap_or(-1), platform::signal_name(status));
+                debug!(pid, code, signal, ms = %exact_millis(started.elapsed()), "process ended");
                 return Ok(Exit { code, signal, stdout, stderr, duration: started.elapsed(), pid });
             }
             Err(error) => error,
@@ -141,6 +148,7 @@ impl Supervisor {
     #[cfg(unix)]
     pub async fn end_remains(&self, marks: &str) {
         let Some(mark) = Mark::beginning(marks) else { return };
+        debug!(marks, "ending what a dead process has left");
         let (mut tree, mut left) = (Tree::remains(mark), Vec::new());
         for (order, limit) in [(Order::Terminate, KILL_GRACE), (Order::Kill, KILL_CONFIRM)] {
             let gone = until_gone(&self.registry, &mut tree, order, &mut left);

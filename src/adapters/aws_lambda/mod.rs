@@ -13,6 +13,7 @@ use aws_sdk_lambda::{
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio::sync::OnceCell;
+use tracing::debug;
 
 use super::{
     WorkerAdapter,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     Result,
     cloud::{aws, failure::FATAL},
+    error::exact_millis,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -99,7 +101,11 @@ async fn invoke(
         .invocation_type(InvocationType::RequestResponse)
         .payload(Blob::new(body))
         .send();
-    match sent.await {
+    let started = Instant::now();
+    let answer = sent.await;
+    let ms = exact_millis(started.elapsed());
+    debug!(function = config.function_name, is_answered = answer.is_ok(), %ms, "invocation ended");
+    match answer {
         Ok(output) => answer::read(output),
         Err(error) => failure::read(&error),
     }

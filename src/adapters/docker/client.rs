@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use crate::{
     model::OutputTarget,
@@ -53,7 +54,9 @@ impl Client {
             max_log: MAX_LOG,
             counterpart: None,
         };
-        match Arc::clone(&self.supervisor).run(command).await {
+        let ended = Arc::clone(&self.supervisor).run(command).await;
+        debug!(asked = ?args, code = ended.as_ref().ok().map(|exit| exit.code), "docker answered");
+        match ended {
             Ok(exit) => Answer {
                 is_done: exit.code == 0,
                 stdout: exit.stdout.as_str().to_owned(),

@@ -9,6 +9,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     super::service::{Call, Reply},
@@ -83,7 +84,10 @@ impl Attempt {
                 created = &mut create => Ok(created),
             };
             match created {
-                Ok(Ok(())) => self.watch_until_over(stop, &mut pods).await,
+                Ok(Ok(())) => {
+                    debug!(job = self.name, "Job created");
+                    self.watch_until_over(stop, &mut pods).await
+                }
                 Ok(Err(NotCreated { failure, may_exist })) => {
                     let text = format!("Failed to create Job: {failure}");
                     let reply = Reply::failed(text, Some(failure.retry));
@@ -106,6 +110,7 @@ impl Attempt {
             }
         };
         drop(pods);
+        debug!(job = self.name, code = reply.exit_code, "Job is over, and deleted");
         let mut delete = pin!(self.cluster.delete(&self.name));
         let deleted = timeout(self.grace, &mut delete).await;
         let _ = tell.send((reply, output));

@@ -18,6 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use super::{
     cluster::Cluster,
@@ -116,6 +117,7 @@ impl PodWatch {
             if (failures > 0 && is_hopeless) || failures >= ATTEMPTS {
                 return self.give_up(&failure);
             }
+            debug!(why = %failure, failures, "the watch is begun again");
             let wait = failure.retry.after.unwrap_or_else(|| pause.min(self.cluster.pause));
             sleep(wait).await;
             pause = (pause * 2).min(self.cluster.pause);

@@ -5,6 +5,7 @@ use napi_derive::napi;
 
 use super::{
     super::{
+        log,
         realm::{Realm, RealmConsole},
         state::State,
         value::{Js, Value},
@@ -48,6 +49,7 @@ pub fn enter_realm(env: Env, global: Unknown<'_>) -> napi::Result<()> {
     let made = Realm::new(&state, argument(&global));
     let made = made.map_err(|_| napi::Error::from_reason("the loader passed no globalThis"))?;
     state.set_realm(made);
+    log::begin();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use tokio::sync::Notify;
+use tracing::debug;
 
 /// Additive increase, multiplicative decrease, as TCP does it: half as many after a service has said that it is too much, one more
 /// after each round of successes, up to what the owner asked for.
@@ -69,6 +70,7 @@ impl Lane<'_> {
         if self.decreases == self.pace.decreases.get() {
             self.pace.decreases.set(self.decreases.wrapping_add(1));
             self.pace.limit.set((self.pace.limit.get() / 2.0).max(1.0));
+            debug!(chunks = self.pace.limit.get(), "fewer chunks at once");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{any::Any, cell::RefCell, collections::HashMap, ops::Deref, rc::Rc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::Shared;
 use crate::{
@@ -77,6 +78,7 @@ impl Shared {
     /// Does what others have asked for until now.
     fn hear(&self, member: &Member) {
         for request in member.asked() {
+            debug!(job = request.id, stop = ?request.stop, "asked for by another manager");
             let job = self.running.borrow().get(&request.id).cloned();
             match job {
                 Some(job) => job.stop(request.stop),

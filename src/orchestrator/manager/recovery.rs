@@ -1,6 +1,7 @@
 //! Going on with jobs whose manager has died.
 
 use futures_util::future::join_all;
+use tracing::debug;
 
 use super::{JobManager, Shared, StoredOptions};
 use crate::{
@@ -57,6 +58,9 @@ impl JobManager {
 impl Shared {
     /// Ends what dead managers have left running, and waits until it is gone.
     async fn end_remains(&self, dead: &[DeadManager]) {
+        for manager in dead {
+            debug!(manager = manager.name, "manager has died");
+        }
         let marks = dead.iter().filter_map(|dead| dead.marks.as_deref());
         join_all(marks.map(async |marks| {
             // First those here: they might start more of the others.

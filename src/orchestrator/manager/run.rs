@@ -3,6 +3,7 @@
 use std::{collections::HashSet, pin::pin, rc::Rc, task::Poll};
 
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use super::{
     super::{
@@ -70,6 +71,7 @@ impl Run {
                 return None;
             }
         };
+        debug!(job = self.id, "job begins, or goes on");
         let ledger = Ledger::new(Rc::clone(&shared.repository), status, &*shared.spawner);
         let outcome = self.work(shared, job, &ledger, options, begun).await;
         let state = match (job.wanted.get(), &outcome) {
@@ -78,6 +80,7 @@ impl Run {
             (None, Err(error)) if error.is_abort() => JobState::Cancelled,
             (None, Err(_)) => JobState::Failed,
         };
+        debug!(job = self.id, state = state.as_str(), "job is over");
         let error = outcome.err().filter(|_| state == JobState::Failed);
         job.ending.set(true);
         match self.finish(shared, &ledger, state, error.as_ref()).await {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
+use tracing::debug;
 
 pub use listing::Listing;
 
@@ -126,7 +127,9 @@ impl FileJobRepository {
         let _writer = self.writers.acquire(id).await;
         task::blocking(move || {
             atomic::replace(&path, durability, write).map_err(Error::System)?;
-            journal::remove(&path)
+            journal::remove(&path)?;
+            debug!(record = %path.display(), "record written");
+            Ok(())
         })
         .await
     }

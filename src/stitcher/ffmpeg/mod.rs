@@ -18,6 +18,7 @@ use std::{
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use self::{
     join::{Workplace, all, failed},
@@ -109,6 +110,7 @@ impl FfmpegStitcher {
 
     async fn here(&self, tools: &Tools, job: &StitchJob) -> Result<Option<VideoProof>> {
         let plan = self.planned(tools, job).await?;
+        debug!(inputs = plan.parts.len(), frames = plan.frames, "stitching was planned");
         self.known.forget(plan.parts.iter().map(|part| &part.path));
         let place = Workplace::beside(plan.output.clone());
         let made = self.make(tools, &plan, &place, &job.verifying).await;

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use object_store::{GetResult, ObjectMeta};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use super::{
     super::{Error, OUTPUTS, failed, partial::Partial, relative},
@@ -65,6 +66,7 @@ pub(super) async fn bundle(
     let folder = target.to_owned();
     task::blocking(move || std::fs::create_dir_all(&folder).map_err(failed("mkdir", &folder)))
         .await?;
+    debug!(job, files = wanted.len(), "bringing a folder");
     let brought = Arc::new(Brought::default());
     let fetched = parallel::each(wanted, client.concurrency, |wanted| {
         let (client, brought) = (Arc::clone(client), Arc::clone(&brought));

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use tracing::debug;
+
 use super::{
     super::{Error, Exclusions, OUTPUTS, SPEC, tree::Tree},
     client::Client,
@@ -68,6 +70,7 @@ pub(super) async fn bundle(
     if client.has(&manifest).await? {
         client.delete(&manifest).await?;
     }
+    debug!(job, files = files.len(), "storing a folder");
     let client = Arc::clone(client);
     parallel::each(files, client.concurrency, |(path, key)| {
         let client = Arc::clone(&client);

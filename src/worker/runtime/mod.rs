@@ -12,6 +12,7 @@ use std::{
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     Error, RenderExecutor, SpecClient, cancel_watch::CancelWatch, job_path::JobPath,
@@ -105,6 +106,7 @@ impl WorkerRuntime {
     /// # Cancellation
     /// By `run.cancel`. Dropped, it ends the command without waiting for that, and removes the folder of the run.
     pub async fn run(&self, run: &ChunkRun) -> Result<WorkerResult> {
+        debug!(chunk = %run.chunk_id, "chunk is taken on");
         let ending = Ending {
             cancel: run.cancel.child_token(),
             out_of_time: Cell::new(false),
