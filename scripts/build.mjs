@@ -1,9 +1,10 @@
 // Builds the native addon and its declarations (index.d.ts), unless what is there is up to date.
 //
-//   node scripts/build.mjs quick|release [--force] [--features LIST] [--no-default-features]
+//   node scripts/build.mjs quick|release [--force] [--portable] [--features LIST] [--no-default-features]
 //
 // `quick` builds in a fraction of the time of `release` (no link-time optimisation); a release build is good enough
-// where a quick one is wanted, but not the other way round.
+// where a quick one is wanted, but not the other way round. `--portable` (Linux with glibc on x64) makes an addon that also
+// loads on older systems, as those that are published do.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -12,6 +13,7 @@ import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { sysroot } from './sysroot.mjs'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -27,14 +29,17 @@ const NO_CARGO = `The addon is written in Rust, and cargo was not found. Install
 `
 
 /** Builds if need be. Returns whether it built; throws an error whose message is meant for people. */
-export function build(kind, { force = false, features, defaultFeatures = true } = {}) {
+export function build(kind, { force = false, portable = false, features, defaultFeatures = true } = {}) {
   if (!KINDS.includes(kind)) throw new Error(`There is no build '${kind}', only ${KINDS.join(' and ')}.`)
   const selection = []
   if (features) selection.push('--features', features)
   if (!defaultFeatures) selection.push('--no-default-features')
-  if (!force && isUpToDate(kind, selection.join(' '))) return false
+  if (portable && platform !== 'linux-x64')
+    throw new Error(`A portable build is made on linux-x64, not on ${platform}.`)
+  if (!force && isUpToDate(kind, selection.join(' '), portable)) return false
 
   const env = rustEnvironment()
+  if (portable) env.HELIOS_SYSROOT = sysroot(join(root, 'target'))
   console.log(`Building the addon (${kind})...`)
   const profile = kind === 'release' ? ['--release'] : ['--profile', kind]
   // With some features left out the declarations lack their classes: they must not take the place of the full ones.
@@ -52,7 +57,7 @@ export function build(kind, { force = false, features, defaultFeatures = true } 
   const file = newestAddon()
   const { size, mtimeMs } = statSync(join(root, file))
   // Cargo.lock is taken as it is now: a first build writes it.
-  const inputs = { kind, selection: selection.join(' '), platform, sources, lock: digest(['Cargo.lock']) }
+  const inputs = { kind, portable, selection: selection.join(' '), platform, sources, lock: digest(['Cargo.lock']) }
   mkdirSync(join(root, 'target'), { recursive: true })
   writeFileSync(STAMP, `${JSON.stringify({ ...inputs, file, size, mtimeMs }, null, 2)}\n`)
   console.log(
@@ -83,9 +88,9 @@ export function rustEnvironment() {
   throw new Error(NO_CARGO)
 }
 
-function isUpToDate(kind, selection) {
+function isUpToDate(kind, selection, portable) {
   const stamp = readStamp()
-  if (!stamp || stamp.platform !== platform) return false
+  if (!stamp || stamp.platform !== platform || (portable && !stamp.portable)) return false
   if (KINDS.indexOf(stamp.kind) < KINDS.indexOf(kind)) return false
   // A build with everything in it also serves where less is wanted.
   if (stamp.selection !== selection && stamp.selection !== '') return false
@@ -137,13 +142,14 @@ if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
       allowPositionals: true,
       options: {
         force: { type: 'boolean' },
+        portable: { type: 'boolean' },
         features: { type: 'string' },
         'no-default-features': { type: 'boolean' },
       },
     })
     const [kind = 'quick'] = positionals
-    const { force, features } = values
-    if (!build(kind, { force, features, defaultFeatures: !values['no-default-features'] })) {
+    const { force, portable, features } = values
+    if (!build(kind, { force, portable, features, defaultFeatures: !values['no-default-features'] })) {
       console.log(`The addon is up to date (${readStamp().kind}).`)
     }
   } catch (error) {

@@ -1,0 +1,39 @@
+// The libraries of an old Linux (glibc 2.17), to link the addon with, so that it loads wherever Node itself does.
+//
+// They are those of the toolchain of napi-rs, from npm. Only its libraries are used: its compiler is too old for the linker
+// that makes the addon small.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+const VERSION = '1.0.0'
+const NAME = 'x64-target-x86_64'
+const INTEGRITY = 'sha512-lecoghCfoTAX9MLFcIx9/nL9M8xdkZ9n8Pki8qjKUNzjiq1zbECdEbzIZAMMHRtrXxifK9dAyYuh8gSxNbr2og=='
+const TRIPLE = 'x86_64-unknown-linux-gnu'
+
+/** Brings the libraries (of x86_64) into `folder`, unless they are there; gives where they are. */
+export function sysroot(folder) {
+  const place = join(folder, `sysroot-${TRIPLE}-${VERSION}`)
+  if (existsSync(place)) return place
+  mkdirSync(folder, { recursive: true })
+  const work = mkdtempSync(join(folder, 'sysroot-'))
+  try {
+    run('npm', ['pack', '--silent', `@napi-rs/cross-toolchain-${NAME}@${VERSION}`], work)
+    const archive = join(work, `napi-rs-cross-toolchain-${NAME}-${VERSION}.tgz`)
+    const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
+    if (found !== INTEGRITY) throw new Error(`${archive} is not what it should be: ${found}`)
+    run('tar', ['-xzf', archive], work)
+    run('tar', ['-xJf', join('package', `${TRIPLE}.tar.xz`), `./${TRIPLE}/sysroot`], work)
+    renameSync(join(work, TRIPLE, 'sysroot'), place)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return place
+}
+
+function run(command, args, cwd) {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (error) throw error
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed`)
+}
