@@ -74,6 +74,8 @@ function mendDeclarations(declarations) {
     'declare class R2StorageAdapter extends S3StorageAdapter {',
   )
   writeFileSync(path, text)
+  // To TypeScript what `require` gives is another module, which needs declarations of its own.
+  if (declarations === 'index.d.ts') writeFileSync(join(root, 'index.d.cts'), text)
 }
 
 /** The environment in which cargo is found: rustup puts it where only a new login shell looks. */
@@ -94,7 +96,7 @@ function isUpToDate(kind, selection, portable) {
   if (KINDS.indexOf(stamp.kind) < KINDS.indexOf(kind)) return false
   // A build with everything in it also serves where less is wanted.
   if (stamp.selection !== selection && stamp.selection !== '') return false
-  if (!existsSync(join(root, 'index.d.ts'))) return false
+  if (!['index.d.ts', 'index.d.cts'].every((file) => existsSync(join(root, file)))) return false
   const addon = statSync(join(root, stamp.file), { throwIfNoEntry: false })
   if (addon?.size !== stamp.size || addon?.mtimeMs !== stamp.mtimeMs) return false
   // By content, not by time: changing branches touches files that are the same in the end.

@@ -1,9 +1,9 @@
 // Brings a fresh checkout to where everything runs: development dependencies installed, addon built. Says nothing where
 // nothing is to do. Plain Node: it runs before there are any dependencies.
 //
-//   node scripts/setup.mjs [quick|release] [--local]
+//   node scripts/setup.mjs [quick|release] [--local] [--portable]
 //
-// `--local` builds without the clouds, which takes a fraction of the time.
+// `--local` builds without the clouds, which takes a fraction of the time; `--portable` for older systems (build.mjs).
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -13,12 +13,12 @@ import { build, root } from './build.mjs'
 
 const OLDEST_NODE = 20
 
-function setUp(kind, local) {
+function setUp(kind, { local, portable }) {
   if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
     throw new Error(`Node ${OLDEST_NODE} or newer is needed; this is ${process.version}.`)
   }
   if (!isInstalled()) install()
-  build(kind, local ? { defaultFeatures: false, features: 'node' } : {})
+  build(kind, { portable, ...(local && { defaultFeatures: false, features: 'node' }) })
 }
 
 /** Whether node_modules holds what package-lock.json asks for, going by the list that npm leaves there. */
@@ -58,8 +58,9 @@ function install() {
 }
 
 try {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { local: { type: 'boolean' } } })
-  setUp(positionals[0] ?? 'quick', values.local)
+  const options = { local: { type: 'boolean' }, portable: { type: 'boolean' } }
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  setUp(positionals[0] ?? 'quick', values)
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

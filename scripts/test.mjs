@@ -22,6 +22,7 @@ const STEPS = [
   ['lib', ['cargo test --lib']],
   ['doc', ['cargo doc --no-deps --document-private-items'], { RUSTDOCFLAGS: '-D warnings' }],
   ['dts', ['node scripts/build.mjs quick --force', 'git diff --exit-code -- index.d.ts']],
+  ['workflows', ['node scripts/workflows.mjs']],
   ['prettier', [['prettier', '--check', SCRIPTS, '!index.d.ts']]],
   ['oxlint', ['oxlint --deny-warnings --ignore-pattern index.d.ts']],
   ['types', ['tsc --noEmit -p __test__/types']],
