@@ -116,8 +116,19 @@ export interface JobSpec {
   id: string
   /** Where its assets are. Set by `JobManager` when it uploads them. */
   assetsUrl?: string
-  /** What the video will be: frames, frames per second, pixels, seconds. */
-  metadata: { totalFrames: number; fps: number; width: number; height: number; duration: number }
+  /** What the video will be. */
+  metadata: {
+    /** How many frames it has. */
+    totalFrames: number
+    /** How many of them are shown per second. */
+    fps: number
+    /** How wide they are, in pixels. */
+    width: number
+    /** How high they are, in pixels. */
+    height: number
+    /** How long it lasts, in seconds. */
+    duration: number
+  }
   /** Its parts, in the order in which they start. */
   chunks: RenderJobChunk[]
   /** The command that joins the chunks, where no stitcher does. */
@@ -155,14 +166,34 @@ export interface JobStatus {
   phase?: JobPhase
   /** What came of it: a `VideoProof`, where an `FfmpegStitcher` has joined the chunks on this machine. */
   result?: any
-  /** How long its chunks took together, in milliseconds. */
-  metrics?: { totalDurationMs: number }
+  /** What it took. */
+  metrics?: {
+    /** How long its chunks took together, in milliseconds. */
+    totalDurationMs: number
+  }
   /** `jobDefUrl`: where its definition was uploaded to. */
   meta?: Record<string, any>
   /** What its chunks wrote, one entry per chunk. */
-  logs?: Array<{ chunkId: number; durationMs: number; stdout: string; stderr: string }>
-  /** What was seen of the chunks' files when they were done, by chunk: bytes, milliseconds since the epoch. */
-  outputs?: Record<string, { size: number; modifiedMs: number }>
+  logs?: Array<{
+    /** The number of the chunk. */
+    chunkId: number
+    /** How long it took, in milliseconds. */
+    durationMs: number
+    /** What it wrote to standard output; beginning and end of more than `maxLogBytes`. */
+    stdout: string
+    /** What it wrote to standard error, likewise. */
+    stderr: string
+  }>
+  /** What was seen of the chunks' files when they were done, by chunk. */
+  outputs?: Record<
+    string,
+    {
+      /** How long the file was, in bytes. */
+      size: number
+      /** When it was last written, in milliseconds since the epoch. */
+      modifiedMs: number
+    }
+  >
   /** How often chunks were tried, by chunk; the attempt that is running does not count. */
   attempts?: Record<string, number>
   /** In a `FileJobRepository`: what it was submitted with, as far as that has a JSON form, for `resumeJob` and `recover`. */
@@ -195,12 +226,15 @@ export interface JobExecutionOptions {
   retries?: number
   /** The pause before a chunk is tried again, in milliseconds. Default 1000. */
   retryDelay?: number
-  /**
-   * How that pause grows: each is `factor` (default 2) times as long as the one before, no longer than `maxDelayMs`
-   * (default 60000), and shortened by a random part, at most `jitter` (0 to 1, default 0.5) of it. Default: always
-   * `retryDelay`.
-   */
-  retryBackoff?: { factor?: number; maxDelayMs?: number; jitter?: number }
+  /** How that pause grows from one attempt to the next. Default: it is always `retryDelay`. */
+  retryBackoff?: {
+    /** How many times as long as the one before each pause is. Default 2. */
+    factor?: number
+    /** The longest pause, in milliseconds. Default 60000. */
+    maxDelayMs?: number
+    /** Which part of a pause, at most, is left out at random: 0 to 1. Default 0.5. */
+    jitter?: number
+  }
   /**
    * What to make of a failed attempt: rules, of which the first that fits counts, or a function that gets the error (often
    * a `CommandFailure`) and gives a hint, its kind, `true` (`transient`), `false` (`fatal`) or nothing. Where it says nothing,
@@ -346,10 +380,32 @@ export interface StitchProgress {
   total: number
 }
 
-/** A stream of a video. Sizes in pixels, rates per second; a `frameRate` only where frames follow each other steadily. */
+/** A stream of a video. */
 export type VideoStream =
-  | { type: 'video'; codec: string; width: number; height: number; pixelFormat: string; frameRate?: number }
-  | { type: 'audio'; codec: string; sampleRate: number; channels: number }
+  | {
+      /** Pictures. */
+      type: 'video'
+      /** Their codec, by ffmpeg's name, such as `h264`. */
+      codec: string
+      /** How wide they are, in pixels. */
+      width: number
+      /** How high they are, in pixels. */
+      height: number
+      /** Their pixel format, by ffmpeg's name, such as `yuv420p`. */
+      pixelFormat: string
+      /** How many there are per second, where they follow each other steadily. */
+      frameRate?: number
+    }
+  | {
+      /** Sound. */
+      type: 'audio'
+      /** Its codec, by ffmpeg's name, such as `aac`. */
+      codec: string
+      /** How many samples it has per second. */
+      sampleRate: number
+      /** How many channels it has. */
+      channels: number
+    }
 
 /** How inputs become one video. */
 export interface StitchPlan {
@@ -366,8 +422,17 @@ export interface StitchPlan {
   duration: number
   /** What would be in it. */
   streams: VideoStream[]
-  /** The inputs, in order: absolute path, frames, seconds, whether its time base has to be changed. */
-  inputs: Array<{ file: string; frames: number; duration: number; remux: boolean }>
+  /** The inputs, in order. */
+  inputs: Array<{
+    /** The file, absolute. */
+    file: string
+    /** How many frames it has. */
+    frames: number
+    /** How long it lasts, in seconds. */
+    duration: number
+    /** Whether its time base has to be changed. */
+    remux: boolean
+  }>
   /** What would be cut off or filled with silence, for people. */
   notes: string[]
 }
@@ -383,7 +448,12 @@ export interface VideoProof {
   /** What is in it. */
   streams: VideoStream[]
   /** What it was made of, in order. */
-  chunks: Array<{ chunkId: number; frames: number }>
+  chunks: Array<{
+    /** The number of the chunk. */
+    chunkId: number
+    /** How many frames it has. */
+    frames: number
+  }>
 }
 
 /** Keeps the files that workers elsewhere need. */
@@ -436,8 +506,11 @@ export interface BucketStorageOptions {
 
 /** A key of Amazon's. */
 export interface AwsCredentials {
+  /** Its id. */
   accessKeyId: string
+  /** The secret that requests are signed with. */
   secretAccessKey: string
+  /** What comes with keys that expire. Default: none. */
   sessionToken?: string
   /** When it expires. Of a function's answer: it is asked again before. */
   expiration?: Date
@@ -461,8 +534,11 @@ export interface S3StorageAdapterOptions extends BucketStorageOptions {
 
 /** Settings of an `R2StorageAdapter`. */
 export interface R2StorageAdapterOptions extends BucketStorageOptions {
+  /** The account that the bucket belongs to. */
   accountId: string
+  /** The id of an API token of R2's. */
   accessKeyId: string
+  /** The secret that comes with it. */
   secretAccessKey: string
   /** Default `https://${accountId}.r2.cloudflarestorage.com`. */
   endpoint?: string | URL
@@ -527,7 +603,9 @@ export interface CloudRunServerConfig {
  * with a 503, and closes it; the process then ends when nothing else keeps it alive. Throws a `TypeError` for wrong settings.
  */
 export declare function createCloudRunServer(config?: CloudRunServerConfig): {
+  /** The server, which does not listen yet. */
   server: import('node:http').Server
+  /** Starts it and gives it; `callback` is called once it listens. */
   listen: (callback?: () => void) => import('node:http').Server
 }
 
@@ -728,7 +806,13 @@ export interface KubernetesAdapterOptions {
   /** The folder that the command runs in. Default: that of the image; never the folder of this process. */
   workingDir?: string
   /** What the container asks for and may use, such as `{ requests: { cpu: '4' }, limits: { memory: '8Gi' } }`. */
-  resources?: { requests?: Record<string, string>; limits?: Record<string, string>; [field: string]: unknown }
+  resources?: {
+    /** What a node must have free: by name, such as `cpu` and `memory`, in the units of Kubernetes. */
+    requests?: Record<string, string>
+    /** What it may use at most, likewise. */
+    limits?: Record<string, string>
+    [field: string]: unknown
+  }
   /** Labels of the nodes that may be used. */
   nodeSelector?: Record<string, string>
   /** Taints of nodes that do not matter. */
@@ -740,7 +824,10 @@ export interface KubernetesAdapterOptions {
   /** ConfigMaps and Secrets of the cluster that the container has as variables. */
   envFrom?: Record<string, unknown>[]
   /** Secrets to pull the image with. */
-  imagePullSecrets?: { name: string }[]
+  imagePullSecrets?: {
+    /** The name of the Secret. */
+    name: string
+  }[]
   /**
    * What else the pods should be: `{ metadata, spec }`. The container that runs the command is named `worker`. The other
    * options, the command and `restartPolicy` go before it; lists are merged by `name` (mounts by `mountPath`).
