@@ -26,6 +26,8 @@ const STEPS = [
   ['prettier', [['prettier', '--check', SCRIPTS, '!index.d.ts']]],
   ['oxlint', ['oxlint --deny-warnings --ignore-pattern index.d.ts']],
   ['types', ['tsc --noEmit -p __test__/types']],
+  // Pages of the API: fails when something public has no comment.
+  ['docs', ['node scripts/docs.mjs']],
   // All files in forks; those about the runner's own realm once more in the other pools (vitest.config.mjs).
   ['vitest', ['vitest run --project forks']],
   ['vitest-threads', ['vitest run --project threads']],
