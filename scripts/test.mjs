@@ -25,7 +25,7 @@ const STEPS = [
   ['workflows', ['node scripts/workflows.mjs']],
   ['prettier', [['prettier', '--check', SCRIPTS, '!index.d.ts']]],
   ['oxlint', ['oxlint --deny-warnings --ignore-pattern index.d.ts']],
-  ['types', ['tsc --noEmit -p __test__/types']],
+  ['types', ['tsc --noEmit -p __test__/types', 'tsc --noEmit -p examples']],
   // Pages of the API: fails when something public has no comment.
   ['docs', ['node scripts/docs.mjs']],
   // All files in forks; those about the runner's own realm once more in the other pools (vitest.config.mjs).

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { freemem } from 'node:os'
 import { moduleOf } from './scripts.mjs'
 
-const runs = (program, args, options) => spawnSync(program, args, { stdio: 'ignore', ...options }).status === 0
+export const runs = (program, args, options) => spawnSync(program, args, { stdio: 'ignore', ...options }).status === 0
 
 const once = (check) => {
   let known

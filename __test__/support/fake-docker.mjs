@@ -37,7 +37,7 @@ socket.setEncoding('utf8').on('data', (data) => {
 `
 
 /** Flags of `docker run` that have a value. */
-const VALUED = ['--name', '--label', '-e', '--env-file', '-v', '-w', '--mount', '--cpus', '--memory']
+const VALUED = '--name --label -e --env-file -v -w --mount --cpus --memory --user --entrypoint'.split(' ')
 
 /** What `docker run` was told. */
 export function parseRun(args) {

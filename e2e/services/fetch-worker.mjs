@@ -1,4 +1,4 @@
-// The runtimes of Cloudflare Workers and Deno Deploy themselves, serving workers/fetch.mjs.
+// The runtimes of Cloudflare Workers and Deno Deploy themselves, serving workers/fetch.mjs or another file.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -26,12 +26,15 @@ export function missing(runtime) {
   }
 }
 
-/** Starts `runtime` with the worker, which lets in who knows `token`. Gives `url`, `beats()` and `stop()`. */
-export async function startWorker(runtime, token) {
+/**
+ * Starts `runtime` with the worker in `file`, which lets in who knows `token`, and has more `variables`. Gives `url`, `beats()`
+ * and `stop()`.
+ */
+export async function startWorker(runtime, token, { file = worker, variables = {} } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'helios-worker-'))
   const port = await freePort()
   const start = { workerd, deno }[runtime]
-  const end = await start(RUNTIMES[runtime](), { folder, port, token })
+  const end = await start(RUNTIMES[runtime](), { folder, port, file, variables: { TOKEN: token, ...variables } })
   const url = `http://127.0.0.1:${port}`
   return {
     url,
@@ -44,25 +47,35 @@ export async function startWorker(runtime, token) {
   }
 }
 
-function workerd(program, { folder, port, token }) {
+function workerd(program, { folder, port, file, variables }) {
+  const bindings = Object.entries(variables).map(([name, value]) => `(name = "${name}", text = "${value}")`)
   const config = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker)],
+  services = [(name = "main", worker = .worker), (name = "internet", network = (allow = ["public", "private"]))],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]
 );
 const worker :Workerd.Worker = (
   modules = [(name = "worker.mjs", esModule = embed "worker.mjs")],
-  bindings = [(name = "TOKEN", text = "${token}")],
+  bindings = [${bindings}],
   compatibilityDate = "2026-01-01",
   compatibilityFlags = ["enable_request_signal"]
 );`
   writeFileSync(join(folder, 'config.capnp'), config)
-  writeFileSync(join(folder, 'worker.mjs'), readFileSync(worker))
+  writeFileSync(join(folder, 'worker.mjs'), readFileSync(file))
   return startServer(program, ['serve', join(folder, 'config.capnp')], port)
 }
 
-function deno(program, { folder, port, token }) {
-  const env = { ...process.env, DENO_DIR: folder, DENO_NO_UPDATE_CHECK: '1', TOKEN: token }
-  const args = ['serve', '--quiet', '--no-config', '--allow-env=TOKEN', '--host=127.0.0.1', `--port=${port}`, worker]
+function deno(program, { folder, port, file, variables }) {
+  const env = { ...process.env, DENO_DIR: folder, DENO_NO_UPDATE_CHECK: '1', ...variables }
+  const args = [
+    'serve',
+    '--quiet',
+    '--no-config',
+    '--allow-env',
+    '--allow-net',
+    '--host=127.0.0.1',
+    `--port=${port}`,
+    file,
+  ]
   return startServer(program, args, port, { env })
 }
