@@ -1,7 +1,7 @@
 // The examples of the adapters, run as they are, with the workers that belong to them. Services are stand-ins on this machine;
 // what renders are the workers of the examples, in processes of their own or as functions.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -80,6 +80,17 @@ const serve = (answer) =>
 const load = (name) => import(/* @vite-ignore */ `${pathToFileURL(join(folder, 'workers', name))}?${Math.random()}`)
 
 describe('examples on this machine', () => {
+  it('that of the README', async () => {
+    const [, source] = /^```js\n(.*?)^```/ms.exec(readFileSync(join(folder, '..', 'README.md'), 'utf8'))
+    const file = join(home, 'readme.mjs')
+    const entry = pathToFileURL(join(folder, '..', 'index.js')).href
+    writeFileSync(file, source.replace('@helios-project/infrastructure', entry))
+    const { code, text } = await start(file).ended
+    expect([code, text]).toEqual([0, expect.stringContaining('4 of 4 chunks\n')])
+    expect(text).toContain('Merge completed successfully via VideoStitcher.\n')
+    expect(existsSync(join(home, 'film.mp4'))).toBe(true)
+  })
+
   it('local', () => rendered('local'))
 
   it('docker', async () => {
