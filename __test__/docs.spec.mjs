@@ -16,6 +16,12 @@ const documents = [
   ...readdirSync(root).filter((name) => name.endsWith('.md')),
   ...['docs', 'npm', 'examples', 'bench', '.github'].flatMap((folder) => below(folder, '.md')),
 ]
+/** A file of Rust without its tests, its comments, and what it notes for those who look inside. */
+const code = (file) =>
+  read(file)
+    .split('#[cfg(test)]')[0]
+    .replace(/^\s*\/\/.*$/gm, '')
+    .replace(/\b(?:trace|debug|info|warn|error)!\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)/g, '')
 const withoutCode = (text) => text.replace(/^ *```.*?^ *```/gms, '').replace(/`[^`\n]*`/g, '')
 
 /** What a heading is called in a link to it, as GitHub does. */
@@ -79,11 +85,7 @@ describe('docs/compatibility.md', () => {
   }
   const rust = below('src', '.rs')
     .filter((file) => !/[\\/](tests|testing)(\.rs|[\\/])/.test(file))
-    .map((file) =>
-      read(file)
-        .split('#[cfg(test)]')[0]
-        .replace(/^\s*\/\/.*$/gm, ''),
-    )
+    .map((file) => code(file))
   const javascript = [...below('worker', '.cjs'), 'native.cjs'].map(read)
   const LITERAL = '"((?:[^"\\\\]|\\\\.)*)"'
   const texts = (sources, ...patterns) => {
@@ -108,11 +110,7 @@ describe('docs/compatibility.md', () => {
 
   it('has what adapters say', () => {
     const folder = below(join('src', 'adapters'), '.rs').filter((file) => !/[\\/]tests\.rs/.test(file))
-    const sources = folder.map((file) =>
-      read(file)
-        .split('#[cfg(test)]')[0]
-        .replace(/^\s*\/\/.*$/gm, ''),
-    )
+    const sources = folder.map((file) => code(file))
     // Whole sentences begin with a capital letter.
     const said = texts(sources, '"([A-Z][a-z]+ (?:[^"\\\\]|\\\\.)*)"').filter((text) => !text.startsWith('Bearer'))
     expect(said.length).toBeGreaterThan(40)
