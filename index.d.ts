@@ -1208,9 +1208,12 @@ export declare class JobManager {
    * be stored; what goes wrong later is in the record. The job keeps Node running until it ends.
    */
   submitJob(jobSpec: JobSpec, options?: JobExecutionOptions): Promise<string>
-  /** The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job. */
+  /**
+   * The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job. Rejects
+   * as the repository does.
+   */
   getJob(id: string): Promise<JobStatus | undefined>
-  /** The records of all jobs. */
+  /** The records of all jobs, in the order of the repository. Rejects as that does. */
   listJobs(): Promise<Array<JobStatus>>
   /**
    * Cancels a job that is pending, running or paused; does nothing for any other. When the promise resolves nothing
@@ -1250,7 +1253,10 @@ export declare class JobManager {
    * what a handler of SIGTERM calls. `submitJob`, `resumeJob` and `recover` reject from now on.
    */
   close(): Promise<void>
-  /** Cancels a job, removes what was uploaded for it and deletes its record. */
+  /**
+   * Cancels a job, removes what was uploaded for it and deletes its record. What the storage cannot remove is named with
+   * `console.error`. Rejects when the record cannot be deleted.
+   */
   deleteJob(id: string): Promise<void>
 }
 

@@ -100,7 +100,8 @@ impl JobManager {
         })
     }
 
-    /// The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job.
+    /// The record of a job, or undefined. With a `FileJobRepository` it holds all that was reported of a running job. Rejects
+    /// as the repository does.
     #[napi(
         enumerable = false,
         ts_args_type = "id: string",
@@ -113,7 +114,7 @@ impl JobManager {
         })
     }
 
-    /// The records of all jobs.
+    /// The records of all jobs, in the order of the repository. Rejects as that does.
     #[napi(enumerable = false, ts_return_type = "Promise<Array<JobStatus>>")]
     pub fn list_jobs<'env>(&self) -> Unknown<'env> {
         answer(&self.realm, |realm| {
@@ -217,7 +218,8 @@ impl JobManager {
         })
     }
 
-    /// Cancels a job, removes what was uploaded for it and deletes its record.
+    /// Cancels a job, removes what was uploaded for it and deletes its record. What the storage cannot remove is named with
+    /// `console.error`. Rejects when the record cannot be deleted.
     #[napi(enumerable = false, ts_args_type = "id: string", ts_return_type = "Promise<void>")]
     pub fn delete_job<'env>(&self, id: Unknown<'env>) -> Unknown<'env> {
         self.control(&id, async |core, id| core.delete_job(&id).await)
