@@ -68,9 +68,19 @@ pub(super) async fn bundle(
     })
     .await?;
     let files = std::mem::take(&mut *lock(&bundle.files));
+    // Last: whoever sees it finds all that it names.
+    store(client, job, files).await
+}
+
+/// Keeps a folder without files: nothing else would tell it from one that was never stored.
+pub(super) async fn empty(client: &Client, job: &str) -> Result<(), Error> {
+    store(client, job, BTreeMap::new()).await
+}
+
+/// Stores a manifest.
+async fn store(client: &Client, job: &str, files: BTreeMap<String, Entry>) -> Result<(), Error> {
     let text = serde_json::to_vec(&Manifest { version: VERSION, files });
     let text = text.unwrap_or_else(|_| unreachable!("names and numbers have a JSON form"));
-    // Last: whoever sees it finds all that it names.
     client.put(&keys::manifest(job), text.into(), Properties::default().attributes()).await
 }
 

@@ -207,6 +207,19 @@ async fn manifest_cannot_name_what_is_outside() {
 }
 
 #[tokio::test]
+async fn folder_without_files_is_kept_and_comes_back() {
+    let (bucket, from, to) = (Memory::default(), folder(&[]), folder(&[]));
+    let storage = bucket.storage(false);
+    let url = up(&storage, "job", from.path()).await;
+    storage.download_asset_bundle("job", &url, text(to.path())).await.unwrap();
+    assert_eq!(names(to.path()), [""; 0]);
+    let filled = folder(&[("a", "1")]);
+    up(&storage, "job", filled.path()).await;
+    storage.download_asset_bundle("job", &url, text(to.path())).await.unwrap();
+    assert_eq!(names(to.path()), ["a"]);
+}
+
+#[tokio::test]
 async fn plain_bundle_takes_the_place_of_one_by_content() {
     let (bucket, one, two) = (Memory::default(), folder(&[("a", "1")]), folder(&[("b", "2")]));
     let to = folder(&[]);

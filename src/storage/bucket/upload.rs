@@ -10,6 +10,7 @@ use tracing::debug;
 use super::{
     super::{Error, Exclusions, OUTPUTS, SPEC, tree::Tree},
     client::Client,
+    dedupe,
     keys::{self, BLOBS, MANIFEST},
     multipart::Multipart,
     parallel,
@@ -64,6 +65,9 @@ pub(super) async fn bundle(
     let mut files = Vec::with_capacity(tree.files.len());
     for path in tree.files {
         files.push((folder.join(&path), format!("{job}/{}", name(&path)?)));
+    }
+    if files.is_empty() {
+        return dedupe::empty(client, job).await;
     }
     // What was kept by content before would hide what is stored now.
     let manifest = keys::manifest(job);
