@@ -16,8 +16,8 @@ import {
   JobManager,
   LocalWorkerAdapter,
 } from '@helios-project/infrastructure'
+import { startProgress } from '../cli/lib/progress.mjs'
 import { readOptions } from './lib/options.mjs'
-import { startProgress } from './lib/progress.mjs'
 import { ffmpegArguments, video } from './lib/scene.mjs'
 import { findTools } from './lib/toolchain.mjs'
 import { writeContactSheet } from './lib/verify.mjs'
