@@ -37,7 +37,12 @@ async function folderWithJob() {
 const record = (id, more) => ({
   id,
   spec: { id: 'film', chunks: [{ id: 0, startFrame: 0, frameCount: 10, outputFile: '0.out', command: 'true' }] },
-  ...{ state: 'completed', progress: 100, totalChunks: 1, completedChunks: 1, createdAt: 1e12, updatedAt: 1e12 },
+  state: 'completed',
+  progress: 100,
+  totalChunks: 1,
+  completedChunks: 1,
+  createdAt: 1e12,
+  updatedAt: 1e12,
   logs: [{ chunkId: 0, durationMs: 5, stdout: '', stderr: '' }],
   ...more,
 })

@@ -35,6 +35,7 @@ export const abilities = {
   }),
   clock: once(() => (runs('faketime', ['--version']) ? undefined : 'there is no faketime, which sets clocks')),
   memory: () => (freemem() > 3e9 ? undefined : 'less than 3 GB of memory are free'),
+  browser: once(() => (runs('chromium', ['--version']) ? undefined : 'there is no `chromium` on the PATH')),
   ffmpeg: once(() => (ffmpegPath() ? undefined : 'no ffmpeg on PATH and @ffmpeg-installer/ffmpeg is not installed')),
 }
 

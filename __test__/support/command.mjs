@@ -10,7 +10,8 @@ export const program = fileURLToPath(new URL('../../bin/helios-jobs.mjs', import
 
 /** The environment of a test, without what would change what the command does. */
 const clean = () => {
-  const { HELIOS_JOBS, NO_COLOR, FORCE_COLOR, ...env } = process.env
+  const env = { ...process.env }
+  for (const name of ['HELIOS_JOBS', 'NO_COLOR', 'FORCE_COLOR']) delete env[name]
   return env
 }
 

@@ -26,6 +26,17 @@ export function attemptsOf(record, events) {
 export const runningOf = (record, events) =>
   record.state === 'running' ? fromEvents(record, events).filter(({ outcome }) => outcome === 'running') : []
 
+/** The times in which somebody worked, from attempts that all have an end: `{ start, end }`, the earliest first. */
+export function spansOf(attempts) {
+  const spans = []
+  for (const { start, end } of [...attempts].sort((a, b) => a.start - b.start)) {
+    const last = spans.at(-1)
+    if (last && start <= last.end) last.end = Math.max(last.end, end)
+    else spans.push({ start, end })
+  }
+  return spans
+}
+
 function fromEvents(record, events) {
   const attempts = []
   let running = new Map()

@@ -16,7 +16,7 @@ export function slowest({ chunks, times }) {
     const each = chunk.frameCount > 0 ? `${(ms / chunk.frameCount).toFixed(1)} ms` : '-'
     return html`<tr>
       <th scope="row">${chunk.id}</th>
-      <td>${framesOf(chunk)}</td>
+      <td class="frames">${framesOf(chunk)}</td>
       <td>
         <div class="meter" aria-hidden="true"><i style="width:${((ms / most) * 100).toFixed(1)}%"></i></div>
       </td>
@@ -56,7 +56,7 @@ export function everyChunk({ record, chunks, times, attempts }) {
     const began = start === undefined ? '-' : `${estimated ? '≈ ' : ''}${moment(start).slice(11)}`
     return html`<tr>
       <th scope="row">${chunk.id}</th>
-      <td>${framesOf(chunk)}</td>
+      <td class="frames">${framesOf(chunk)}</td>
       <td>${state}</td>
       <td class="right">${estimated ? '-' : (worker ?? '-')}</td>
       <td class="right">${began}</td>

@@ -1,6 +1,7 @@
 // The report of a job, section by section.
 
 import { INFRASTRUCTURE_VERSION } from '../../index.js'
+import { spansOf } from '../lib/attempts.mjs'
 import { bytes, moment, plural, span, tail } from '../lib/format.mjs'
 import { STATES, chunksOf, failuresOf, nameOf, tookOf } from '../lib/records.mjs'
 import { everyChunk, slowest } from './chunks.mjs'
@@ -76,7 +77,9 @@ function tiles({ record, attempts, times, chunks, failed, now }) {
   const frames = chunks
     .filter(({ id }) => times.has(id))
     .reduce((sum, { frameCount }) => sum + (frameCount > 0 ? frameCount : 0), 0)
-  const rendering = attempts.length > 0 ? Math.max(...attempts.map(({ end }) => end ?? now)) - attempts[0].start : took
+  // Pauses do not count, nor does the time in which a chunk waits to be tried again while no other runs.
+  const work = spansOf(attempts.map((one) => ({ ...one, end: one.end ?? now })))
+  const rendering = work.reduce((sum, { start, end }) => sum + end - start, 0)
   const size = Object.values(record.outputs ?? {}).reduce((sum, { size: one }) => sum + one, 0)
   const tile = (name, value, more) =>
     html`<div>

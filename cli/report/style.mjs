@@ -43,7 +43,7 @@ th { font-size: .82rem; font-weight: 600; color: var(--soft); white-space: nowra
 tbody th { font-size: inherit; color: inherit; font-weight: 500; }
 tr:last-child > * { border-bottom: 0; }
 th.right, td.right { text-align: right; }
-table.compact { width: auto; min-width: 34rem; } .compared { width: 45%; }
+table.compact { width: auto; min-width: min(34rem, 100%); } .frames { white-space: nowrap; } .compared { width: 45%; }
 .wrap { overflow-wrap: anywhere; }
 .yes { color: var(--good); font-weight: 600; white-space: nowrap; } .no { color: var(--failed); font-weight: 600; white-space: nowrap; }
 pre { background: var(--track); border-radius: .4rem; padding: .6rem .8rem; margin: .4rem 0; overflow-x: auto; max-height: 22rem; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -68,5 +68,6 @@ summary:focus-visible, pre:focus-visible, .scroll:focus-visible { outline: 2px s
 .meter { height: .75rem; min-width: 6rem; background: var(--track); border-radius: .3rem; overflow: hidden; margin-top: .35rem; }
 .meter i { display: block; height: 100%; background: var(--done); }
 footer { color: var(--soft); font-size: .85rem; }
+@media (max-width: 40rem) { th, td { padding-right: .8rem; } .compared { width: auto; } .meter { min-width: 3rem; } }
 @media print { body { background: none; } section, .tiles div { break-inside: avoid; } details > * { display: block; } }
 `

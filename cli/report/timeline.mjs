@@ -1,5 +1,6 @@
 // The chunks of each worker over time.
 
+import { spansOf } from '../lib/attempts.mjs'
 import { clock, plural, span } from '../lib/format.mjs'
 import { html } from './html.mjs'
 
@@ -15,7 +16,7 @@ export function timeline(attempts, merges, now) {
     </section>`
   }
   const scale = makeScale(shown)
-  const lanes = Map.groupBy ? Map.groupBy(shown, laneOf) : groupBy(shown, laneOf)
+  const lanes = groupBy(shown, laneOf)
   const rows = [...lanes].sort(([a], [b]) => a - b).map(([lane, bars]) => row(lane, bars, scale))
   const kinds = new Set(shown.map(({ outcome }) => outcome))
   const workers = [...lanes.keys()].filter(Number.isFinite).length
@@ -41,7 +42,11 @@ const laneOf = ({ outcome, worker }) => (outcome === 'merge' ? Infinity : worker
 
 function groupBy(list, keyOf) {
   const groups = new Map()
-  for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one])
+  for (const one of list) {
+    const group = groups.get(keyOf(one))
+    if (group) group.push(one)
+    else groups.set(keyOf(one), [one])
+  }
   return groups
 }
 
@@ -74,13 +79,7 @@ const percent = (share) => `${(share * 100).toFixed(3)}%`
  * time is cut out and marked: it would press everything else together.
  */
 function makeScale(bars) {
-  const sorted = [...bars].sort((a, b) => a.start - b.start)
-  const spans = []
-  for (const { start, end } of sorted) {
-    const last = spans.at(-1)
-    if (last && start <= last.end) last.end = Math.max(last.end, end)
-    else spans.push({ start, end })
-  }
+  const spans = spansOf(bars)
   const work = spans.reduce((sum, { start, end }) => sum + end - start, 0)
   const longest = Math.max(2000, work * 0.2)
   const cutTo = work * 0.02
