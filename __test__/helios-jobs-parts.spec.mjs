@@ -165,6 +165,8 @@ describe('the console', () => {
     console.log('[Worker 2] Chunk 7 completed (1/2)')
     console.log('All chunks completed. Starting merge step via mergeCommand...')
     console.log('Job 0-1 paused')
+    console.error('Merge step failed:', 'no space')
+    console.error('Job 0-1 failed:', new Error('no space'))
     console.error('Unhandled error in job x:', new Error('disk full'))
     giveBack()
     expect(heard).toEqual([

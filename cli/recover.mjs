@@ -3,6 +3,7 @@
 import { FfmpegStitcher } from '../index.js'
 import { shared } from './lib/arguments.mjs'
 import { listenToConsole } from './lib/console.mjs'
+import { noteResumed } from './lib/events.mjs'
 import { exitCodes } from './lib/failure.mjs'
 import { plain } from './lib/format.mjs'
 import { onInterrupt } from './lib/interrupts.mjs'
@@ -37,6 +38,7 @@ needs a storage or a merge adapter stays as it is (exit code 1). Ctrl-C pauses t
       const ids = await recoverAll(manager, warnings)
       const failed = warnings.length > 0
       for (const text of warnings.splice(0)) process.stderr.write(`helios-jobs: ${plain(text)}\n`)
+      for (const id of ids) noteResumed(jobs, id)
       const states = await followAll(jobs, ids, json)
       await manager.close()
       for (const text of warnings) process.stderr.write(`helios-jobs: ${plain(text)}\n`)

@@ -5,6 +5,7 @@ import { FileJobRepository } from '../index.js'
 import { shared } from './lib/arguments.mjs'
 import { exitCodes } from './lib/failure.mjs'
 import { Follower } from './lib/follower.mjs'
+import { onInterrupt } from './lib/interrupts.mjs'
 import { jsonView } from './lib/json-view.mjs'
 import { findJob, readJob } from './lib/records.mjs'
 import { runView } from './lib/run-view.mjs'
@@ -20,11 +21,17 @@ failed (1), cancelled or deleted (4). Workers are shown of jobs that \`helios-jo
   async run({ jobs, rest: [name], json }) {
     const record = await findJob(jobs, name)
     const view = json ? jsonView() : runView(record.spec ?? {}, { record, folder: jobs })
+    // The bar goes, so that the shell's prompt does not stand in it.
+    const removeInterrupt = onInterrupt((signal) => {
+      view.close()
+      process.exit(exitCodes[signal])
+    })
     try {
       const last = await follow(jobs, record, view)
       view.end(last, { id: record.id })
       return { completed: exitCodes.ok, failed: exitCodes.failed }[last?.state] ?? exitCodes.stopped
     } finally {
+      removeInterrupt()
       view.close()
     }
   },

@@ -1,7 +1,7 @@
 // Who rendered what, when: attempts at chunks, from the events of a job and from its record.
 
 /**
- * All attempts, the earliest first: `{ chunk, attempt, worker, start, end, outcome, error, stdout, stderr, estimated }`.
+ * All attempts, the earliest first: `{ chunk, attempt, attempts, worker, start, end, outcome, error, stdout, stderr, estimated }`.
  * `outcome` is `done`, `failed`, `stopped` (with the job) or `running`.
  *
  * A chunk that is done and that no event tells of, as in jobs of other programs, has an estimate: it ended when its file was
@@ -55,8 +55,9 @@ function fromEvents(record, events) {
     if (event === 'resumed') stopAll(last)
     if (event === 'ended') stopAll(at)
     if (event === 'attemptStarted') {
-      const attempt = { chunk: more.chunk, attempt: more.attempt, worker: more.worker, start: at, outcome: 'running' }
-      running.set(more.chunk, attempt)
+      const { chunk, worker, attempt: number, attempts: most } = more
+      const attempt = { chunk, attempt: number, attempts: most, worker, start: at, outcome: 'running' }
+      running.set(chunk, attempt)
       attempts.push(attempt)
     }
     if (event === 'attemptFailed') {

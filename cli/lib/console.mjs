@@ -9,6 +9,9 @@ const failed = /^\[Worker (\d+)\] Chunk (\S+) failed after (\d+) attempts:$/
 const merging = /^All chunks completed\. Starting merge step/
 const stopped = /^Job \S+ (paused|cancelled)$/
 
+/** What the record of the job says as well, and is said with it. */
+const known = /^(Job \S+|Merge step) failed:$/
+
 /** How lines are read: what they look like, and what is made of their parts. */
 const READERS = [
   [
@@ -56,7 +59,8 @@ export function listenToConsole(hear, warn) {
     (line, ...more) => {
       const heard = read(String(line), more[0])
       if (heard) hear(heard)
-      else if (level !== 'log') warn([line, ...more].map((part) => part?.message ?? String(part)).join(' '))
+      else if (level !== 'log' && !known.test(line))
+        warn([line, ...more].map((part) => part?.message ?? String(part)).join(' '))
     }
   for (const level of Object.keys(own)) console[level] = listen(level)
   return () => Object.assign(console, own)

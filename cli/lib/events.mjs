@@ -2,7 +2,7 @@
 // of a job that this command runs. Records have no room for what the report tells of: when attempts began, which of them
 // failed and how, and what they wrote. Nothing depends on this file; without it there is less to tell.
 
-import { appendFileSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const eventsFile = (folder, id) => join(folder, `${id}.events.jsonl`)
@@ -33,6 +33,7 @@ export class EventLog {
   /** From now on it is known which job it is. `first` is what comes before all that has happened. */
   begin(id, first) {
     this.#id = id
+    mend(eventsFile(this.#folder, id))
     for (const { event, at, ...more } of [first, ...this.#waiting]) this.#write({ event, job: id, at, ...more })
   }
 
@@ -66,6 +67,22 @@ export function readEvents(folder, id) {
       return []
     }
   })
+}
+
+/** Ends a line that was torn by a crash, so that the next one is not lost with it. */
+function mend(file) {
+  try {
+    if (!readFileSync(file, 'utf8').endsWith('\n')) appendFileSync(file, '\n')
+  } catch {
+    // There is none yet, or it cannot be written: then that is said with the first event.
+  }
+}
+
+/** Notes that somebody goes on with a job whose process has died, if there are events of it: what ran then does not run now. */
+export function noteResumed(folder, id) {
+  if (!existsSync(eventsFile(folder, id))) return
+  const log = new EventLog(folder)
+  log.begin(id, { event: 'resumed', at: Date.now() })
 }
 
 export const removeEvents = (folder, id) => rmSync(eventsFile(folder, id), { force: true })

@@ -30,8 +30,8 @@ export class Follower {
     const about = { name: record.spec?.id, state, phase, completedChunks, totalChunks }
     const { concurrency, jobDir } = options ?? {}
     this.#tell('watching', Date.now(), { ...about, concurrency, jobDir })
-    for (const { chunk, attempt, worker, start } of runningOf(record, events)) {
-      this.#tell('attemptStarted', start, { worker, chunk, attempt })
+    for (const { chunk, attempt, attempts, worker, start } of runningOf(record, events)) {
+      this.#tell('attemptStarted', start, { worker, chunk, attempt, attempts })
     }
   }
 

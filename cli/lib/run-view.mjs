@@ -19,7 +19,15 @@ export function runView(spec, { record, folder }) {
   const weight = weigh(chunks)
   const byId = new Map(chunks.map((chunk) => [chunk.id, { chunk, weight: weight(chunk), frames: 0 }]))
   const done = new Set((record?.logs ?? []).map(({ chunkId }) => chunkId).filter((id) => byId.has(id)))
-  const sum = (ids) => [...ids].reduce((total, id) => total + (byId.get(id)?.weight ?? 0), 0)
+  const sum = (ids) => [...ids].reduce((total, id) => total + byId.get(id).weight, 0)
+  // Kept, not counted each time: output of chunks comes often, and there may be thousands of them.
+  let doneFrames = sum(done)
+  const setDone = (id, isDone) => {
+    if (!byId.has(id) || done.has(id) === isDone) return
+    doneFrames += isDone ? byId.get(id).weight : -byId.get(id).weight
+    if (isDone) done.add(id)
+    else done.delete(id)
+  }
   const running = new Map()
   let progress
 
@@ -27,7 +35,7 @@ export function runView(spec, { record, folder }) {
     const parts = [...running.values()].map(({ entry, frames }) =>
       entry.weight > 1 ? Math.min(entry.weight, frames) : 0,
     )
-    progress?.update({ frames: sum(done) + parts.reduce((a, b) => a + b, 0), chunks: done.size, ...more })
+    progress?.update({ frames: doneFrames + parts.reduce((a, b) => a + b, 0), chunks: done.size, ...more })
   }
 
   const begin = ({ job, jobDir, concurrency, phase, state }) => {
@@ -39,7 +47,7 @@ export function runView(spec, { record, folder }) {
       label: labelOf({ phase, state }),
       total: sum(byId.keys()),
       chunks: chunks.length,
-      from: sum(done),
+      from: doneFrames,
       details: () => workerLines([...running.values()], paint),
     })
     update()
@@ -59,7 +67,7 @@ export function runView(spec, { record, folder }) {
       if (event.event === 'attemptStarted' && byId.has(event.chunk)) {
         running.set(event.chunk, { ...event, entry: byId.get(event.chunk), frames: 0, line: '' })
         // A chunk whose file has vanished is rendered again.
-        done.delete(event.chunk)
+        setDone(event.chunk, false)
       }
       if (event.event === 'attemptFailed') {
         running.delete(event.chunk)
@@ -67,7 +75,7 @@ export function runView(spec, { record, folder }) {
       }
       if (event.event === 'chunkDone') {
         running.delete(event.chunk)
-        done.add(event.chunk)
+        setDone(event.chunk, true)
       }
       if (event.event === 'state') progress.note(`The job is ${event.state}`)
       if (event.event === 'phase' || event.event === 'state') update({ label: labelOf(event) })
@@ -123,7 +131,7 @@ function workerLines(running, paint) {
         [`frames ${framesOf(entry.chunk)}`.padEnd(20), paint.dim],
         [(share === undefined ? '' : `${share}%`).padStart(5), paint.cyan],
         [clock(Math.max(0, Date.now() - at)).padStart(8)],
-        [attempt > 1 ? `  try ${attempt}/${attempts}` : '', paint.yellow],
+        [attempt > 1 ? `  try ${attempt}${attempts ? `/${attempts}` : ''}` : '', paint.yellow],
         [line ? `  ${line}` : '', paint.dim],
       ]
     })
