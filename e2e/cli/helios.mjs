@@ -20,16 +20,18 @@ const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome']
 const find = (name) => spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout?.trim()
 const browser = process.env.PUPPETEER_EXECUTABLE_PATH || BROWSERS.map(find).find(Boolean)
 
+export const isInstalled = () => existsSync(program)
+
 /** What is missing for tests that render; nothing, if they can run. */
 export function missing() {
   if (process.platform !== 'linux') return 'what is left running is looked for in /proc, on Linux'
   if (!browser) return 'there is no chromium (Debian: chromium)'
-  if (!existsSync(join(packages, '.bin/helios'))) return 'the program is not installed (npm run test:cli)'
+  if (!isInstalled()) return 'the program is not installed (npm run test:cli)'
   return tools?.ffprobe ? '' : 'there is no ffmpeg with an ffprobe'
 }
 
 /** What the program needs of the environment: to be found by the commands of a job, and a browser that starts as root. */
-const environment = {
+export const environment = {
   PATH: [join(packages, '.bin'), process.env.PATH].join(delimiter),
   PUPPETEER_EXECUTABLE_PATH: browser,
   HELIOS_BROWSER_ARGS: '--no-sandbox --disable-dev-shm-usage',
