@@ -81,7 +81,7 @@ describe('the command line', () => {
       ['--label', 'helios.chunk='],
     ]
     const [{ args }] = docker.calls
-    const own = ['run', '--name', name, '--rm', ...labels.flat(), '-v', '/tmp:/tmp', '-w', '/tmp']
+    const own = ['run', '--name', name, '--rm', '--init', ...labels.flat(), '-v', '/tmp:/tmp', '-w', '/tmp']
     expect(args).toEqual([...own, '--cpus', '2', 'film', 'echo', 'a b', '', '$HOME'])
     expect(docker.calls.length).toBe(1)
   })

@@ -94,11 +94,8 @@ describe('the command-line program with Docker', { timeout: 180_000 }, () => {
     expect(readdirSync(folder)).not.toContain('film.mov')
   })
 
-  // The program cannot recover() a job: with --init the containers hear of its end, which the first process of a container does
-  // not if it only ever renders (docs/clouds.md#docker).
   it.for(['SIGINT', 'SIGKILL'])('leaves no container after %s', async (signal, context) => {
-    const args = run.with(-1, `${dockerArgs},--init`)
-    const { child, out, ended, living } = start(context, folder, [...args, '--concurrency', '2'], env)
+    const { child, out, ended, living } = start(context, folder, [...run, '--concurrency', '2'], env)
     const isFilmed = () => out.stdout.includes('Initializing pool') && running().length === 2
     await until(isFilmed, 'two containers', 60_000)
     child.kill(signal)

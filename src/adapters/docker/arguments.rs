@@ -30,7 +30,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// The words after `docker`.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let mut words = ["run", "--name", self.name, "--rm"].map(str::to_owned).to_vec();
+        // With an init of its own every program hears SIGTERM, also one that says nothing about it.
+        let mut words = ["run", "--name", self.name, "--rm", "--init"].map(str::to_owned).to_vec();
         let mut add = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
         for (label, value) in [(OWNER, self.owner), (JOB, self.job), (CHUNK, self.chunk)] {
             add("--label", format!("{label}={value}"));
@@ -184,7 +185,7 @@ mod tests {
             args: &[],
         };
         let words = run.arguments();
-        let labels = 4 + 3 * 2;
+        let labels = 5 + 3 * 2;
         words[labels..words.len() - docker_args.len() - 2].join(" ")
     }
 
@@ -239,7 +240,7 @@ mod tests {
             args: &strings(&["-c", "a b", ""]),
         };
         let expected = [
-            ["run", "--name", "helios-worker-1", "--rm"].as_slice(),
+            ["run", "--name", "helios-worker-1", "--rm", "--init"].as_slice(),
             &[
                 "--label",
                 "helios.owner=o",
