@@ -1,4 +1,6 @@
 // The storages in buckets, as far as nobody has to be asked: constructors, URLs, classes.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { GcsStorageAdapter, InMemoryJobRepository, JobManager, R2StorageAdapter, S3StorageAdapter } from '../index.js'
 import { tempFolder } from './support/files.mjs'
@@ -98,7 +100,9 @@ describe.each([
   it('ends a job whose upload fails as failed, with what happened', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {})
     const manager = new JobManager(new InMemoryJobRepository(), { execute: async () => {} }, made[name]())
-    const id = await manager.submitJob(spec(1), { jobDir: tempFolder() })
+    const jobDir = tempFolder()
+    writeFileSync(join(jobDir, 'asset'), '')
+    const id = await manager.submitJob(spec(1), { jobDir })
     const job = await until(async () => (await manager.getJob(id))?.state === 'failed' && manager.getJob(id))
     expect(job.error).toMatch(/^Asset\/Spec upload failed: cannot (read|write) .*ECONNREFUSED/)
   })
