@@ -44,7 +44,7 @@ describe('DockerAdapter with a real daemon', { timeout: 60_000 }, () => {
   workerAdapterContract('DockerAdapter', () => adapter(), {
     // The first process of a container cannot kill itself.
     killed: undefined,
-    missing: expect.stringContaining('exit code 127: docker: Error response from daemon: '),
+    missing: expect.stringContaining('exit code 127: [FATAL tini ('),
     inherits: false,
   })
 

@@ -80,12 +80,16 @@ pub(super) fn hint(code: i32, stderr: &str) -> Option<RetryHint> {
     Some(RetryHint { kind, after: None })
 }
 
+/// What the init of a container says that cannot run the command.
+const INIT: &str = "[FATAL tini (";
+
 /// What Docker says itself, below what the command may have written.
 fn own_words(stderr: &str) -> Option<&str> {
     let at = stderr.rfind("\ndocker: ").map(|line_feed| line_feed + 1);
     let at = at.or_else(|| stderr.starts_with("docker: ").then_some(0));
     // What is wrong with the arguments stands alone, above this.
     let at = at.or_else(|| stderr.contains("'docker run --help'").then_some(0));
+    let at = at.or_else(|| stderr.starts_with(INIT).then_some(0));
     at.map(|at| &stderr[at..])
 }
 
@@ -162,6 +166,12 @@ mod tests {
                 "docker: Error response from daemon: failed to create task for container: exec: \"/etc\": is a directory: permission denied.",
                 Some(Fatal),
             ),
+            (
+                127,
+                "[FATAL tini (7)] exec no-such-command failed: No such file or directory",
+                Some(Fatal),
+            ),
+            (126, "[FATAL tini (7)] exec /etc failed: Permission denied", Some(Fatal)),
             // It may be another container's port that is in use.
             (
                 125,
