@@ -3,7 +3,6 @@
 //
 //   npm run test:cli -- [arguments of vitest]
 
-import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
@@ -17,24 +16,17 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { root } from './build.mjs'
-
-function run(command, args, cwd, options) {
-  const shell = process.platform === 'win32'
-  const { status, error, stdout } = spawnSync(command, args, { cwd, stdio: 'inherit', shell, ...options })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${command} ${args[0]} failed.`)
-  return stdout
-}
+import { run } from './run.mjs'
 
 /** Puts what would be published, and the addon that was built here, into a folder. */
 function unpack(folder) {
   const packed = mkdtempSync(join(tmpdir(), 'helios-pack-'))
   try {
     const pack = ['pack', '--json', '--loglevel=error', '--pack-destination', packed]
-    run('npm', pack, root, { stdio: ['ignore', 'pipe', 'inherit'] })
+    run('npm', pack, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder)
-    run('tar', ['-xf', join(packed, readdirSync(packed)[0]), '-C', folder, '--strip-components', '1'], root)
+    run('tar', ['-xf', join(packed, readdirSync(packed)[0]), '-C', folder, '--strip-components', '1'])
   } finally {
     rmSync(packed, { recursive: true, force: true })
   }
@@ -50,10 +42,12 @@ try {
   if (!existsSync(join(home, 'node_modules', '.package-lock.json'))) {
     console.log('Installing the command-line program...')
     const env = { ...process.env, PUPPETEER_SKIP_DOWNLOAD: '1', PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: '1' }
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], home, { env })
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: home, env })
   }
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  run(process.execPath, [vitest, 'run', '--project', 'cli', '--no-file-parallelism', ...process.argv.slice(2)], root)
+  run(process.execPath, [vitest, 'run', '--project', 'cli', '--no-file-parallelism', ...process.argv.slice(2)], {
+    cwd: root,
+  })
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

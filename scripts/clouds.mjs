@@ -2,27 +2,21 @@
 //
 //   npm run test:clouds -- [arguments of vitest]
 
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { install as installS3 } from '../e2e/services/s3.mjs'
 import { root } from './build.mjs'
-
-function run(command, args, cwd) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit', shell: process.platform === 'win32' })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${command} ${args[0]} failed.`)
-}
+import { run } from './run.mjs'
 
 try {
   const packages = join(root, 'e2e')
   if (!existsSync(join(packages, 'node_modules'))) {
     console.log('Installing what stands in for the clouds...')
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], packages)
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: packages })
   }
   installS3()
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  run(process.execPath, [vitest, 'run', '--project', 'e2e', ...process.argv.slice(2)], root)
+  run(process.execPath, [vitest, 'run', '--project', 'e2e', ...process.argv.slice(2)], { cwd: root })
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

@@ -5,14 +5,16 @@
 // Packs what was built here. With `--artifacts` it takes the addons of all platforms from DIR, and fails when one is missing,
 // as a release does. Leaves the archives in out/pack, and prints their names; the main one comes last, as it is published last.
 
-import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { root } from './build.mjs'
+import { run } from './run.mjs'
 
 const OUT = join(root, 'out', 'pack')
+/** What is printed is of use here, not on a terminal. */
+const QUIET = { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }
 /** What is of use to those who work on the package, and to nobody else. */
 const OURS = ['devDependencies', 'napi', 'prettier', 'scripts']
 
@@ -23,7 +25,7 @@ export function pack({ artifacts = root, isRelease = false } = {}) {
   mkdirSync(main, { recursive: true })
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
-  run(process.execPath, [cli, 'create-npm-dirs', '--npm-dir', platforms])
+  run(process.execPath, [cli, 'create-npm-dirs', '--npm-dir', platforms], QUIET)
 
   const names = readdirSync(platforms)
   const built = names.filter((name) => addAddon(join(platforms, name), artifacts, manifest))
@@ -63,16 +65,7 @@ function write(folder, manifest) {
 }
 
 function archive(folder) {
-  return join(OUT, run('npm', ['pack', '--silent', '--pack-destination', OUT, folder]).trim())
-}
-
-function run(command, args) {
-  const shell = command === 'npm' && process.platform === 'win32'
-  const options = { cwd: root, encoding: 'utf8', shell, stdio: ['ignore', 'pipe', 'inherit'] }
-  const { status, stdout, error } = spawnSync(command, args, options)
-  if (error) throw error
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${stdout}`)
-  return stdout
+  return join(OUT, run('npm', ['pack', '--silent', '--pack-destination', OUT, folder], QUIET).trim())
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -2,10 +2,10 @@
 //
 // They are those of the toolchain of napi-rs, from npm. Only its libraries are used: its compiler is too old for the linker
 // that makes the addon small.
-import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { run } from './run.mjs'
 
 const VERSION = '1.0.0'
 const NAME = 'x64-target-x86_64'
@@ -18,22 +18,17 @@ export function sysroot(folder) {
   if (existsSync(place)) return place
   mkdirSync(folder, { recursive: true })
   const work = mkdtempSync(join(folder, 'sysroot-'))
+  const quietly = { cwd: work, stdio: ['ignore', 'inherit', 'inherit'] }
   try {
-    run('npm', ['pack', '--silent', `@napi-rs/cross-toolchain-${NAME}@${VERSION}`], work)
+    run('npm', ['pack', '--silent', `@napi-rs/cross-toolchain-${NAME}@${VERSION}`], quietly)
     const archive = join(work, `napi-rs-cross-toolchain-${NAME}-${VERSION}.tgz`)
     const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
     if (found !== INTEGRITY) throw new Error(`${archive} is not what it should be: ${found}`)
-    run('tar', ['-xzf', archive], work)
-    run('tar', ['-xJf', join('package', `${TRIPLE}.tar.xz`), `./${TRIPLE}/sysroot`], work)
+    run('tar', ['-xzf', archive], quietly)
+    run('tar', ['-xJf', join('package', `${TRIPLE}.tar.xz`), `./${TRIPLE}/sysroot`], quietly)
     renameSync(join(work, TRIPLE, 'sysroot'), place)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
   return place
-}
-
-function run(command, args, cwd) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed`)
 }
