@@ -44,6 +44,9 @@ const LONG_STEPS = [
   ['crash', [['vitest', 'run', '--project', 'forks', '--no-file-parallelism', ...CRASHES]], { HELIOS_CRASH: 'long' }],
 ]
 
+// How much of a failed step's output is repeated at the end, in characters.
+const FAILURE = 8000
+
 async function main() {
   const { values } = parseArgs({
     options: { only: { type: 'string' }, bail: { type: 'boolean' }, list: { type: 'boolean' } },
@@ -59,27 +62,32 @@ async function main() {
   const steps = only ? [...STEPS, ...LONG_STEPS].filter(([step]) => only.includes(step)) : STEPS
   for (const [name, commands, extra] of steps) {
     const started = performance.now()
-    let passed = true
-    for (const command of commands) passed &&= await run(name, command, { ...env, ...extra })
-    results.push({ name, passed, seconds: (performance.now() - started) / 1000 })
-    if (!passed && values.bail) break
+    let failure
+    for (const command of commands) failure ??= await run(name, command, { ...env, ...extra })
+    results.push({ name, failure, seconds: (performance.now() - started) / 1000 })
+    if (failure !== undefined && values.bail) break
   }
   summarise(results)
-  if (results.some(({ passed }) => !passed)) process.exitCode = 1
+  if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1
 }
 
-/** Runs a command with its output going where ours goes; tells whether it succeeded. */
+/** Runs a command with its output going where ours goes; gives the end of that output when it fails. */
 function run(step, command, env) {
   const [program, ...args] = typeof command === 'string' ? command.split(' ') : command
   console.log(`\n=== ${step}: ${[program, ...args].join(' ')}`)
   return new Promise((resolve) => {
+    let end = ''
     // What npm installs for Windows are scripts, which need a shell.
-    const child = spawn(program, args, { cwd: root, env, stdio: 'inherit', shell: process.platform === 'win32' })
-    child.on('error', (error) => {
-      console.error(error.message)
-      resolve(false)
-    })
-    child.on('exit', (code) => resolve(code === 0))
+    const options = { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], shell: process.platform === 'win32' }
+    const child = spawn(program, args, options)
+    for (const stream of ['stdout', 'stderr']) {
+      child[stream].setEncoding('utf8').on('data', (data) => {
+        process[stream].write(data)
+        end = (end + data).slice(-FAILURE)
+      })
+    }
+    child.on('error', (error) => resolve(error.message))
+    child.on('close', (code) => resolve(code === 0 ? undefined : end))
   })
 }
 
@@ -88,15 +96,20 @@ function withToolsOnPath(env) {
   return { ...env, [name]: `${join(root, 'node_modules', '.bin')}${delimiter}${env[name]}` }
 }
 
+/** Repeats how each failed step ended, as that is far up by now, then gives a line to every step. */
 function summarise(results) {
+  const failed = results.filter(({ failure }) => failure !== undefined)
+  for (const { name, failure } of failed) console.log(`\n=== The end of ${name}\n${failure}`)
   const width = Math.max(...results.map(({ name }) => name.length), 'step'.length)
   const row = (name, seconds, result) => console.log(`${name.padEnd(width)}  ${seconds.padStart(8)}  ${result}`)
   console.log()
   row('step', 'seconds', 'result')
-  for (const { name, seconds, passed } of results) row(name, seconds.toFixed(1), passed ? 'passed' : 'FAILED')
+  for (const { name, seconds, failure } of results) {
+    row(name, seconds.toFixed(1), failure === undefined ? 'passed' : 'FAILED')
+  }
   const total = results.reduce((sum, { seconds }) => sum + seconds, 0)
-  const failed = results.filter(({ passed }) => !passed).map(({ name }) => name)
-  const verdict = failed.length > 0 ? `Failed: ${failed.join(', ')}` : `All ${results.length} steps passed`
+  const names = failed.map(({ name }) => name)
+  const verdict = names.length > 0 ? `Failed: ${names.join(', ')}` : `All ${results.length} steps passed`
   console.log(`\n${verdict} (${total.toFixed(0)} s).`)
 }
 
