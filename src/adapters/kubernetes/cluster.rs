@@ -1,6 +1,10 @@
 //! What is asked of a cluster: Jobs are created, looked at and deleted, logs are read.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{AsyncBufRead, FutureExt, TryFutureExt};
 use k8s_openapi::api::{
@@ -82,10 +86,10 @@ impl Cluster {
         let client = self.client().await;
         let client = &client.map_err(|failure| NotCreated { failure, may_exist: false })?;
         let path = &Job::url_path(&(), Some(&self.namespace));
-        let mut asked = 0_u32;
+        let may_exist = &AtomicBool::new(false);
         let ask = || {
-            let is_again = asked > 0;
-            asked += 1;
+            // Until it is certain that it has not been made.
+            let may_exist_already = may_exist.swap(true, Relaxed);
             let created = async move {
                 let body = manifest.to_string().into_bytes();
                 let request = Request::new(path).create(&PostParams::default(), body);
@@ -94,18 +98,19 @@ impl Cluster {
             async move {
                 match created.await.map_err(Failure::from) {
                     // Its name is nobody else's: an attempt whose answer was lost has made it.
-                    Err(failure) if is_again && failure.status == Some(409) => Ok(()),
-                    created => created.map(drop),
+                    Err(failure) if may_exist_already && failure.status == Some(409) => Ok(()),
+                    created => created.map(drop).inspect_err(|failure| {
+                        if failure.is_refusal() {
+                            may_exist.store(may_exist_already, Relaxed);
+                        }
+                    }),
                 }
             }
             .boxed()
         };
-        // An attempt before may have made it, whatever the last one was told.
         let created = patiently(self.pause, cancel, ask).await;
-        created.map_err(|failure| NotCreated {
-            may_exist: asked > 1 || !failure.is_refusal(),
-            failure,
-        })
+        // An attempt before may have made it, whatever the last one was told.
+        created.map_err(|failure| NotCreated { may_exist: may_exist.load(Relaxed), failure })
     }
 
     /// A Job, if it is there.

@@ -33,17 +33,19 @@ pub(super) struct Failure {
     /// The status of its answer, if it answered.
     pub(super) status: Option<u16>,
     pub(super) retry: RetryHint,
+    /// Whether the API has heard what was asked, as far as that is known.
+    is_heard: bool,
 }
 
 impl Failure {
     /// It will go wrong every time.
     pub(super) fn fatal(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: None, retry: FATAL }
+        Self { text: text.into(), status: None, retry: FATAL, is_heard: true }
     }
 
     /// It may go well the next time.
     pub(super) fn transient(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: None, retry: TRANSIENT }
+        Self { text: text.into(), status: None, retry: TRANSIENT, is_heard: true }
     }
 
     /// There is no answer.
@@ -53,7 +55,7 @@ impl Failure {
 
     /// Whether what was asked for has certainly not been done.
     pub(super) fn is_refusal(&self) -> bool {
-        self.retry.kind != RetryKind::Transient
+        !self.is_heard || self.retry.kind != RetryKind::Transient
     }
 }
 
@@ -73,13 +75,16 @@ impl From<kube::Error> for Failure {
                     .into_iter()
                     .find(|text| !text.is_empty())
                     .map_or_else(|| format!("HTTP {}", status.code), |text| shown(text));
-                Self { text, status: Some(status.code), retry }
+                Self { text, status: Some(status.code), retry, is_heard: true }
             }
             kube::Error::Auth(error) => Self::fatal(describe_login(&error)),
             kube::Error::InferKubeconfig(error) => error.into(),
             kube::Error::Service(error) => match error.downcast::<AuthError>() {
                 Ok(error) => Self::fatal(describe_login(&error)),
-                Err(error) => Self::transient(describe(&*error)),
+                Err(error) => {
+                    let is_heard = !error.downcast_ref().is_some_and(reqwest::Error::is_connect);
+                    Self { is_heard, ..Self::transient(describe(&*error)) }
+                }
             },
             kube::Error::HyperError(_)
             | kube::Error::ReadEvents(_)
