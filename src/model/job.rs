@@ -119,6 +119,12 @@ impl JobSpec {
         Ok(fields.read("id").unwrap_or_default())
     }
 
+    /// How many frames per second its video is meant to have, if its `metadata` says so.
+    pub fn frame_rate(&self) -> Option<f64> {
+        let fields = Fields::parse(&self.source.json().ok()?).ok()?;
+        fields.read::<Fields>("metadata")?.read("fps").filter(|rate| *rate > 0.0)
+    }
+
     /// The whole job as JSON text.
     ///
     /// # Errors

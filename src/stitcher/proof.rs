@@ -79,6 +79,14 @@ pub struct VideoProof {
 }
 
 impl VideoProof {
+    /// Frames per second of its pictures, if they follow each other steadily.
+    pub fn frame_rate(&self) -> Option<f64> {
+        self.streams.iter().find_map(|stream| match stream {
+            ProvenStream::Video { frame_rate, .. } => *frame_rate,
+            ProvenStream::Audio { .. } => None,
+        })
+    }
+
     /// The proof as it is kept in records.
     pub fn json(&self) -> String {
         let streams: Vec<String> = self.streams.iter().map(ProvenStream::json).collect();

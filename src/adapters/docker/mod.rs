@@ -191,7 +191,8 @@ impl EndsRemains for Docker {
     fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, ()> {
         let (client, owner) = (self.client(self.environment.snapshot()), marks.to_owned());
         let removal = task::spawn(async move {
-            variables::remove_all(&owner);
+            let marks = owner.clone();
+            task::blocking(move || variables::remove_all(&marks)).await;
             container::remove_all(&client, &owner).await
         });
         async move {

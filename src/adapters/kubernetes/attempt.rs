@@ -110,7 +110,7 @@ impl Attempt {
             }
         };
         drop(pods);
-        debug!(job = self.name, code = reply.exit_code, "Job is over, and deleted");
+        debug!(job = self.name, code = reply.exit_code, "Job is over, and is deleted");
         let mut delete = pin!(self.cluster.delete(&self.name));
         let deleted = timeout(self.grace, &mut delete).await;
         let _ = tell.send((reply, output));

@@ -8,8 +8,11 @@ use crate::{
     model::{Chunk, ChunkId, JobPhase, WorkerJob},
     orchestrator::{Error, VerifyChunks},
     process,
-    stitcher::{StitchInput, StitchJob, Verifying},
+    stitcher::{StitchInput, StitchJob, Verifying, VideoProof},
 };
+
+/// Frames per second that are lost where a rate is written with two decimals (29.97, 23.98).
+const SAME_RATE: f64 = 0.005;
 
 impl Run<'_> {
     /// Joins the chunks, if there is a way to.
@@ -74,11 +77,25 @@ impl Run<'_> {
             })),
         };
         let proof = stitcher.stitch(job).await?;
-        if let (Some(observer), Some(proof)) = (&options.observer, &proof) {
-            observer.proven(proof);
+        if let Some(proof) = &proof {
+            self.warn_of_another_rate(proof);
+            options.observer.iter().for_each(|observer| observer.proven(proof));
         }
         self.console.log(format_args!("Merge completed successfully via VideoStitcher."));
         Ok(())
+    }
+
+    /// A video that has all its frames may still be shorter or longer than it was meant to be: chunks without a clock of their
+    /// own, as raw H.264 is, get 25 frames per second.
+    fn warn_of_another_rate(&self, proof: &VideoProof) {
+        let (Some(wanted), Some(is)) = (self.job.frame_rate(), proof.frame_rate()) else { return };
+        if (wanted - is).abs() >= SAME_RATE {
+            let short = |rate: f64| (rate * 1000.0).round() / 1000.0;
+            let (is, wanted) = (short(is), short(wanted));
+            self.console.warn(&format!(
+                "Warning: the video has {is} frames per second, not the {wanted} of the job's metadata."
+            ));
+        }
     }
 
     async fn run_merge_command(&self, command: &str, stitcher_unused: bool) -> Result<()> {

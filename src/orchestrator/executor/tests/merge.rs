@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::stitcher::{StitchJob, VideoProof};
+use crate::stitcher::{ProvenStream, StitchJob, VideoProof};
 
 const VIA_COMMAND: &str = "All chunks completed. Starting merge step via mergeCommand...";
 const VIA_STITCHER: &str =
@@ -279,4 +279,55 @@ async fn stitcher_that_is_aborted_is_an_abort() {
     scene.options.output_file = Some("film.mp4".to_owned());
     assert!(matches!(scene.error(&job(&[1])).await, CrateError::Aborted));
     assert_eq!(scene.merge_lines(), [VIA_STITCHER]);
+}
+
+#[tokio::test]
+async fn another_frame_rate_than_the_job_says_is_told() {
+    let line = |is, wanted| {
+        format!(
+            "warn: Warning: the video has {is} frames per second, not the {wanted} of the job's metadata."
+        )
+    };
+    for (metadata, is, told) in [
+        (json!({ "fps": 10 }), Some(25.0), Some(line("25", "10"))),
+        (json!({ "fps": 30 }), Some(30000.0 / 1001.0), Some(line("29.97", "30"))),
+        (json!({ "fps": 29.97 }), Some(30000.0 / 1001.0), None),
+        (json!({ "fps": 30 }), Some(30.0), None),
+        (json!({ "fps": 30 }), None, None),
+        (json!({ "fps": "ten" }), Some(30.0), None),
+        (json!({ "fps": 0 }), Some(30.0), None),
+        (json!(null), Some(30.0), None),
+    ] {
+        let (mut scene, _) = Scene::well().stitching(Some("film.mp4"));
+        scene.options.stitcher = Some(Rc::new(Prover(is)));
+        let job = spec(&json!({ "chunks": chunks(&[1]), "metadata": metadata }));
+        scene.run(&job).await.unwrap();
+        let lines = scene.merge_lines();
+        assert_eq!(lines.iter().find(|line| line.starts_with("warn")), told.as_ref(), "{metadata}");
+        assert_eq!(lines.last().unwrap(), STITCHED);
+    }
+}
+
+/// A stitcher that has seen a frame rate.
+#[derive(Debug)]
+struct Prover(Option<f64>);
+
+impl VideoStitcher for Prover {
+    fn stitch(&self, _: StitchJob) -> LocalBoxFuture<'_, Result<Option<VideoProof>>> {
+        let video = ProvenStream::Video {
+            codec: "h264".into(),
+            width: 64,
+            height: 48,
+            pixel_format: "yuv420p".into(),
+            frame_rate: self.0,
+        };
+        let proof = VideoProof {
+            output: "film.mp4".into(),
+            frames: 1,
+            duration: 1.0,
+            streams: vec![video],
+            chunks: vec![],
+        };
+        ready(Ok(Some(proof))).boxed_local()
+    }
 }
