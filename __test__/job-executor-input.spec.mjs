@@ -55,6 +55,8 @@ describe('chunks are refused before anything runs, and named:', () => {
     ['the same id twice', [chunk(5), chunk(17), chunk(17)], {}, /17/],
     ['the same id twice, one done', [chunk(17), chunk(17)], { completedChunkIds: [17] }, /17/],
     ['no id', [chunk(1), { command: 'render' }], {}, /chunk/i],
+    ['an id that JSON does not have', [chunk(1), chunk(Infinity)], {}, /^chunks\[1\]\.id must be a number$/],
+    ['an id that is none', [chunk(NaN)], {}, /^chunks\[0\]\.id must be a number$/],
     ['no command', [chunk(1), { id: 17 }], {}, /17/],
     ['an empty command', [chunk(1), chunk(17, { command: '' })], {}, /17/],
     ['a blank command', [chunk(1), chunk(17, { command: ' \t' })], {}, /17|Command string cannot be empty/],

@@ -28,7 +28,8 @@ impl LogEntry {
         let size = stdout.as_str().len() + stderr.as_str().len();
         let text = move || {
             format!(
-                r#"{{"chunkId":{chunk_id},"durationMs":{},"stdout":{},"stderr":{}}}"#,
+                r#"{{"chunkId":{},"durationMs":{},"stdout":{},"stderr":{}}}"#,
+                json::number(chunk_id.get()),
                 json::number(duration_ms),
                 json::string(stdout.as_str()),
                 json::string(stderr.as_str()),

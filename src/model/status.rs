@@ -107,7 +107,7 @@ impl JobStatus {
     pub fn count_attempt(&mut self, chunk: String) {
         let attempts = self.attempts.get_or_insert_default();
         let count = attempts.get(&chunk).copied().unwrap_or_default();
-        insert_in_order(attempts, chunk, count + 1);
+        insert_in_order(attempts, chunk, count.saturating_add(1));
     }
 
     /// Counts what is done.
@@ -201,6 +201,10 @@ fn is_ours(name: &str, rest: &Fields) -> bool {
 }
 
 fn insert_in_order<T>(map: &mut IndexMap<String, T>, chunk: String, value: T) {
+    if let Some(there) = map.get_mut(&chunk) {
+        *there = value;
+        return;
+    }
     let order = key_order(&chunk);
     let place = map.partition_point(|other, _| key_order(other) <= order);
     map.insert_before(place, chunk, value);

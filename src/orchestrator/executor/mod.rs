@@ -134,7 +134,8 @@ impl Plan {
         let mut seen = HashSet::with_capacity(job.chunks.len());
         let mut chunks = Vec::with_capacity(job.chunks.len());
         for (index, chunk) in job.chunks.iter().enumerate() {
-            let Some(id) = chunk.id else {
+            // JSON, which records are, has no others.
+            let Some(id) = chunk.id.filter(|id| id.get().is_finite()) else {
                 return Err(CrateError::invalid(format_args!("chunks[{index}].id"), "a number"));
             };
             if !seen.insert(id.key()) {
