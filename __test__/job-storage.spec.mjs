@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { InMemoryJobRepository, JobExecutor, JobManager, LocalStorageAdapter } from '../index.js'
-import { captureConsole } from './support/console.mjs'
+import { captureConsole, printed } from './support/console.mjs'
 import { tempFolder } from './support/files.mjs'
 import { adapterOf, exit, ok, spec } from './support/jobs.mjs'
 import { inState } from './support/managed.mjs'
@@ -199,6 +199,21 @@ describe('with a storage', () => {
       })
       expect(await rejection(() => execution)).toMatchObject({ name: 'AbortError' })
       expect(readdirSync(storageDir)).toEqual([])
+    })
+
+    it('does not wait for ever, after an abort, for what is stored to be deleted', async () => {
+      const lines = captureConsole()
+      const abort = new AbortController()
+      const hanging = Object.create(storage, {
+        deleteAssetBundle: { value: () => (abort.abort(), new Promise(() => {})) },
+      })
+      const options = { jobDir, storage: hanging, signal: abort.signal, killGraceMs: 50 }
+      await rejection(() => new JobExecutor(adapterOf(() => exit(1, 'no'))).execute(spec(1), options))
+      expect(printed(lines, 'warn')).toEqual([
+        expect.stringMatching(
+          /^Warning: the deletion of the upload of job \S+ did not end within 50ms of the abort; it is left behind\.$/,
+        ),
+      ])
     })
   })
 })

@@ -73,14 +73,26 @@ impl Upload<'_> {
         };
         match uploaded.await {
             Err(CrateError::Abandoned) => {
-                let (id, ms) = (self.id, exact_millis(options.kill_grace));
-                self.console.warn(&format!("Warning: the upload of job {id} did not end within {ms}ms of the abort; it is left behind."));
+                self.warn_of_abandoned("upload", options);
                 Err(CrateError::Abandoned)
             }
             Err(_) if abort.is_cancelled() => Err(CrateError::Aborted),
             Err(error) => Err(Error::Upload { source: Box::new(error) }.into()),
             Ok(spec) => Ok(spec),
         }
+    }
+
+    /// [`Upload::remove`] for a run, whose abort it outlives by its grace only.
+    pub(super) async fn remove_after(&self, stored: &Stored, options: &JobExecutionOptions) {
+        let removed = task::bounded(self.remove(stored), &options.abort.token, options.kill_grace);
+        if removed.await.is_none() {
+            self.warn_of_abandoned("deletion of the upload", options);
+        }
+    }
+
+    fn warn_of_abandoned(&self, work: &str, options: &JobExecutionOptions) {
+        let (id, ms) = (self.id, exact_millis(options.kill_grace));
+        self.console.warn(&format!("Warning: the {work} of job {id} did not end within {ms}ms of the abort; it is left behind."));
     }
 
     /// Removes what is stored of the job. Failures are only printed.

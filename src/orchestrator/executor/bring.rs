@@ -48,7 +48,7 @@ impl JobExecutor {
             }
             Err(error) => Err(error),
         };
-        upload.remove(&stored).await;
+        upload.remove_after(&stored, &options).await;
         outcome
     }
 }
