@@ -12,8 +12,8 @@ use futures_util::future::{LocalBoxFuture, join_all};
 /// Ends what was left running in one place.
 pub trait EndsRemains: fmt::Debug {
     /// Ends what is left of the attempts of a process whose [`Supervisor::marks`](crate::process::Supervisor::marks) were
-    /// these. What goes wrong is only said: whoever goes on with the work can do nothing about it.
-    fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, ()>;
+    /// these; gives whether it is gone. What goes wrong is only said: whoever goes on with the work can do nothing about it.
+    fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, bool>;
 }
 
 /// Those adapters of an environment that may have been used by processes that have died, as long as they are there, by the
@@ -32,27 +32,33 @@ impl Remains {
         all.push((place, Rc::downgrade(one)));
     }
 
-    /// Ends what a process has left, in all places, and waits until it is gone.
-    pub async fn end(&self, marks: &str) {
+    /// Ends what a process has left, in all places, and waits until it is gone, which it gives.
+    pub async fn end(&self, marks: &str) -> bool {
         let mut places = HashSet::new();
         let all: Vec<_> = self.0.borrow().clone();
         let living = all.iter().rev().filter_map(|(place, one)| Some((*place, one.upgrade()?)));
         let asked: Vec<_> = living.filter(|(place, _)| places.insert(*place)).collect();
-        join_all(asked.iter().map(|(_, one)| one.end_remains(marks))).await;
+        let gone = join_all(asked.iter().map(|(_, one)| one.end_remains(marks))).await;
+        gone.into_iter().all(|is_gone| is_gone)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Asked(RefCell<Vec<String>>);
+    struct Asked {
+        marks: RefCell<Vec<String>>,
+        fails: Cell<bool>,
+    }
 
     impl EndsRemains for Asked {
-        fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, ()> {
-            self.0.borrow_mut().push(marks.to_owned());
-            Box::pin(async {})
+        fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, bool> {
+            self.marks.borrow_mut().push(marks.to_owned());
+            Box::pin(async { !self.fails.get() })
         }
     }
 
@@ -63,13 +69,14 @@ mod tests {
         for (place, asked) in [("here", &one), ("here", &other), ("there", &elsewhere)] {
             remains.register(place, &(Rc::clone(asked) as _));
         }
-        remains.end("a").await;
-        assert!(one.0.borrow().is_empty());
-        assert_eq!(*other.0.borrow(), ["a"]);
+        assert!(remains.end("a").await);
+        assert!(one.marks.borrow().is_empty());
+        assert_eq!(*other.marks.borrow(), ["a"]);
         drop(other);
-        remains.end("b").await;
-        assert_eq!(*one.0.borrow(), ["b"]);
-        assert_eq!(*elsewhere.0.borrow(), ["a", "b"]);
+        one.fails.set(true);
+        assert!(!remains.end("b").await);
+        assert_eq!(*one.marks.borrow(), ["b"]);
+        assert_eq!(*elsewhere.marks.borrow(), ["a", "b"]);
         remains.register("here", &(Rc::clone(&one) as _));
         assert_eq!(remains.0.borrow().len(), 3, "who is gone leaves no trace");
     }

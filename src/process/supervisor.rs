@@ -144,24 +144,28 @@ impl Supervisor {
     }
 
     /// Ends what is still running of the attempts of a supervisor that has died with its process, and waits until it is
-    /// gone. Does nothing where that cannot be seen.
+    /// gone, as long as for a child of ours. Gives the processes that are still there. Does nothing where that cannot be
+    /// seen.
     #[cfg(unix)]
-    pub async fn end_remains(&self, marks: &str) {
-        let Some(mark) = Mark::beginning(marks) else { return };
+    pub async fn end_remains(&self, marks: &str) -> Vec<u32> {
+        let Some(mark) = Mark::beginning(marks) else { return Vec::new() };
         debug!(marks, "ending what a dead process has left");
         let (mut tree, mut left) = (Tree::remains(mark), Vec::new());
         for (order, limit) in [(Order::Terminate, KILL_GRACE), (Order::Kill, KILL_CONFIRM)] {
             let gone = until_gone(&self.registry, &mut tree, order, &mut left);
             if time::timeout(limit, gone).await.is_ok() {
-                return;
+                return Vec::new();
             }
         }
+        left
     }
 
     /// As on Unix; here the system ends them.
     #[cfg(not(unix))]
     #[expect(clippy::unused_async, reason = "there is something to wait for elsewhere")]
-    pub async fn end_remains(&self, _marks: &str) {}
+    pub async fn end_remains(&self, _marks: &str) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Waits for the child's end and that of its output.
     async fn hear_out(

@@ -188,7 +188,7 @@ impl Docker {
 }
 
 impl EndsRemains for Docker {
-    fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, ()> {
+    fn end_remains<'a>(&'a self, marks: &'a str) -> LocalBoxFuture<'a, bool> {
         let (client, owner) = (self.client(self.environment.snapshot()), marks.to_owned());
         let removal = task::spawn(async move {
             let marks = owner.clone();
@@ -196,11 +196,13 @@ impl EndsRemains for Docker {
             container::remove_all(&client, &owner).await
         });
         async move {
-            if let Err(problem) = removal.await {
+            let removed = removal.await;
+            if let Err(problem) = &removed {
                 let text =
                     "Warning: the containers of a process that has died could not be removed:";
                 self.console.warn(&format!("{text} {problem}"));
             }
+            removed.is_ok()
         }
         .boxed_local()
     }

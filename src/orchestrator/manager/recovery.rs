@@ -1,5 +1,7 @@
 //! Going on with jobs whose manager has died.
 
+use std::collections::HashSet;
+
 use futures_util::future::join_all;
 use tracing::debug;
 
@@ -27,11 +29,11 @@ impl JobManager {
     ) -> Result<Vec<String>> {
         let shared = &self.0;
         drop(shared.opened().await?);
-        let dead = match shared.repository.managers() {
+        let mut dead = match shared.repository.managers() {
             Some(managers) => managers.dead().await?,
             None => Vec::new(),
         };
-        shared.end_remains(&dead).await;
+        let lasting = shared.end_remains(&dead).await;
         let mut recovered = Vec::new();
         for status in shared.repository.list().await? {
             let is_interrupted = status.state.is_some_and(|state| INTERRUPTED.contains(&state));
@@ -49,6 +51,8 @@ impl JobManager {
             }
         }
         if let Some(managers) = shared.repository.managers() {
+            // Those of whom something may still be running are found again the next time.
+            dead.retain(|dead| !lasting.contains(&dead.name));
             managers.forget(dead).await?;
         }
         Ok(recovered)
@@ -56,19 +60,33 @@ impl JobManager {
 }
 
 impl Shared {
-    /// Ends what dead managers have left running, and waits until it is gone.
-    async fn end_remains(&self, dead: &[DeadManager]) {
+    /// Ends what dead managers have left running, and waits until it is gone. Gives the names of those of whom something is
+    /// not. That is only told: a process that was killed, and hangs in the system, will do no more work.
+    async fn end_remains(&self, dead: &[DeadManager]) -> HashSet<String> {
         for manager in dead {
             debug!(manager = manager.name, "manager has died");
         }
-        let marks = dead.iter().filter_map(|dead| dead.marks.as_deref());
-        join_all(marks.map(async |marks| {
-            // First those here: they might start more of the others.
-            self.supervisor.end_remains(marks).await;
-            self.remains.end(marks).await;
+        let marked = dead.iter().filter_map(|dead| Some((&dead.name, dead.marks.as_deref()?)));
+        let left = join_all(marked.map(async |(name, marks)| {
+            let is_gone = self.end_marked(marks).await;
+            (!is_gone).then(|| name.clone())
         }))
         .await;
         self.ended.borrow_mut().extend(dead.iter().map(|dead| dead.name.clone()));
+        left.into_iter().flatten().collect()
+    }
+
+    /// Ends what carries these marks, wherever it is; gives whether it is gone.
+    async fn end_marked(&self, marks: &str) -> bool {
+        // First those here: they might start more of the others.
+        let left = self.supervisor.end_remains(marks).await;
+        if !left.is_empty() {
+            let left = left.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            self.console.warn(&format!(
+                "Warning: what a process that has died was running could not be ended (process {left})."
+            ));
+        }
+        self.remains.end(marks).await && left.is_empty()
     }
 
     /// As [`Shared::end_remains`], for the manager of a job that is about to be claimed: this one, or one that is dead.
