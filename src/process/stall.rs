@@ -2,11 +2,12 @@
 
 use std::{
     fs,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::time;
+use tokio::{task::JoinHandle, time};
 
 use super::{
     Command,
@@ -19,15 +20,38 @@ use super::{
 struct Signs {
     /// Bytes written to either stream.
     output: [u64; 2],
-    /// Size and last change of the file it is expected to write.
-    file: Option<(u64, SystemTime)>,
+    /// What is to be seen of the file it is expected to write.
+    file: FileSigns,
 }
 
-impl Signs {
-    fn of(command: &Command, flows: &[Arc<Flow>; 2]) -> Self {
-        let metadata = command.output_file.as_ref().and_then(|file| fs::metadata(file).ok());
-        let file = metadata.and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?)));
-        Self { output: flows.each_ref().map(|flow| flow.bytes.load(Relaxed)), file }
+/// Size and last change.
+type FileSigns = Option<(u64, SystemTime)>;
+
+/// Looks at a file on a disk that may be slow to answer, or hang.
+#[derive(Debug)]
+struct FileLook<'a> {
+    path: Option<&'a Path>,
+    /// A look that has no answer yet. There is one at a time: it takes a thread.
+    pending: Option<JoinHandle<FileSigns>>,
+    seen: FileSigns,
+}
+
+impl FileLook<'_> {
+    /// What was seen last. A disk that does not answer is no sign of life.
+    async fn take(&mut self, patience: Duration) -> FileSigns {
+        let Some(path) = self.path else { return None };
+        let look = self.pending.get_or_insert_with(|| {
+            let path = path.to_owned();
+            tokio::task::spawn_blocking(move || {
+                let metadata = fs::metadata(path).ok()?;
+                Some((metadata.len(), metadata.modified().ok()?))
+            })
+        });
+        if let Ok(answer) = time::timeout(patience, look).await {
+            self.pending = None;
+            self.seen = answer.unwrap_or_default();
+        }
+        self.seen
     }
 }
 
@@ -42,10 +66,16 @@ pub(super) async fn watch(
 ) -> Duration {
     let Some(limit) = command.stall_timeout else { return std::future::pending().await };
     let pause = (limit / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
-    let (mut signs, mut cpu, mut since) = (Signs::of(command, flows), (None, None), Instant::now());
+    let path = command.output_file.as_deref().map(Path::new);
+    let mut file = FileLook { path, pending: None, seen: None };
+    let mut look = async || Signs {
+        output: flows.each_ref().map(|flow| flow.bytes.load(Relaxed)),
+        file: file.take(pause).await,
+    };
+    let (mut signs, mut cpu, mut since) = (look().await, (None, None), Instant::now());
     loop {
         time::sleep(pause).await;
-        let now = Signs::of(command, flows);
+        let now = look().await;
         // Somebody takes his time to hear the output: the child cannot go on.
         let held_up = flows.iter().any(|flow| flow.held_up.load(Relaxed));
         // The dearest look comes last.

@@ -2,7 +2,10 @@
 
 use std::{
     fs::File,
-    io,
+    io::{
+        self,
+        ErrorKind::{NotFound, PermissionDenied},
+    },
     os::{fd::OwnedFd, unix::fs::FileExt},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -95,8 +98,12 @@ impl Guardian {
                     guardian.lost(number);
                 });
             }
-            // There is no sh, or no process is to be had; this will be so the next time.
-            Err(_) => post.unavailable = true,
+            // There is no sh; this will be so the next time.
+            Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => {
+                post.unavailable = true;
+            }
+            // No process or file is to be had just now: the next child asks again.
+            Err(_) => {}
         }
     }
 
