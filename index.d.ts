@@ -344,7 +344,7 @@ export interface VideoStitcher {
   stitch(inputs: string[], output: string): Promise<void>
 }
 
-/** Settings of an `FfmpegStitcher`. With an adapter of your own only `ffmpegPath` counts. */
+/** Settings of an `FfmpegStitcher`. With an adapter of your own only `ffmpegPath` and `signal` count. */
 export interface FfmpegStitcherOptions {
   /** The ffmpeg to use, 4.1 or newer. Default: what the variable `FFMPEG_PATH` names, else `ffmpeg` on the `PATH`. */
   ffmpegPath?: string

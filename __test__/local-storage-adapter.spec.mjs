@@ -65,6 +65,23 @@ describe('LocalStorageAdapter', () => {
     expect(existsSync(root)).toBe(false)
   })
 
+  it('stores no folder in which it has its own files, and takes none for another by a link', async () => {
+    const dir = bundle()
+    const link = join(tempFolder(), 'link')
+    symlinkSync(dir, link)
+    for (const storage of [made(dir), made(link)]) {
+      const error = await rejection(() => storage.uploadAssetBundle('a', dir))
+      expect(error.message).toBe(`cannot store '${dir}': the storage keeps its own files there`)
+    }
+    const root = tempFolder()
+    await made(root).uploadAssetBundle('a', bundle())
+    const error = await rejection(() => made(root).uploadAssetBundle('a', join(root, 'a')))
+    expect(error.message).toBe(`cannot store '${join(root, 'a')}': the storage keeps its own files there`)
+    mkdirSync(join(dir, 'kept'))
+    await made(join(link, 'kept')).uploadAssetBundle('a', dir)
+    expect(readdirSync(join(dir, 'kept', 'a'))).not.toContain('kept')
+  })
+
   it('needs its folder', () => {
     expect(() => new LocalStorageAdapter()).toThrow('options must be an object')
     expect(() => new LocalStorageAdapter({})).toThrow('options.storageDir must be a string')

@@ -84,6 +84,38 @@ ${instead}`
     expect((await failed('exit 0', { signal: AbortSignal.abort() })).error.message).toBe('Job was aborted')
   })
 
+  it('others that make the same file at once: one after the other, each of them whole', async () => {
+    const [out, log] = [join(tempFolder(), 'film.mp4'), join(tempFolder(), 'log')]
+    writeFileSync(log, '')
+    const slow = disturbed(
+      `echo begin >> '${log}'; sleep 0.3; "${ffmpeg}" "$@"; code=$?; echo end >> '${log}'; exit $code`,
+    )
+    const stitcher = () => new FfmpegStitcher(undefined, { ...use(tools), ffmpegPath: slow })
+    const body = `await new lib.FfmpegStitcher(undefined, ${JSON.stringify({ ...use(tools), ffmpegPath: slow })}).stitch(${JSON.stringify(inputs)}, ${JSON.stringify(out)})`
+    const elsewhere = scriptResult(`${body}\nconsole.log(true)`)
+    await Promise.all([stitcher().stitch(inputs, out), stitcher().stitch(inputs, out), elsewhere])
+    expect(readFileSync(log, 'utf8')).toBe('begin\nend\n'.repeat(3))
+    expect(readdirSync(dirname(out))).toEqual([basename(out)])
+    expect(frameHashes(ffmpeg, out)).toEqual(frameHashes(ffmpeg, ...inputs))
+  })
+
+  it('an abort of one that waits for another', async () => {
+    const [out, go, abort] = [join(tempFolder(), 'film.mp4'), join(tempFolder(), 'go'), new AbortController()]
+    const waiting = disturbed(`until [ -e '${go}' ]; do sleep 0.05; done; exec "${ffmpeg}" "$@"`)
+    const first = new FfmpegStitcher(undefined, { ...use(tools), ffmpegPath: waiting }).stitch(inputs, out)
+    await until(() => readdirSync(dirname(out)).includes('.film.partial.lock'), 'the first')
+    // The second has seen its inputs, and finds that somebody works there.
+    const onProgress = ({ phase, done, total }) => {
+      if (phase === 'probe' && done === total) setTimeout(() => abort.abort(), 200)
+    }
+    const second = new FfmpegStitcher(undefined, { ...use(tools), onProgress, signal: abort.signal })
+    expect((await rejection(() => second.stitch(inputs, out))).message).toBe('Job was aborted')
+    writeFileSync(go, '')
+    await first
+    expect(readdirSync(dirname(out))).toEqual([basename(out)])
+    expect(frameHashes(ffmpeg, out)).toEqual(frameHashes(ffmpeg, ...inputs))
+  })
+
   it('a listener that throws', async () => {
     for (const phase of ['probe', 'join', 'verify']) {
       const mine = new Error('mine')
@@ -100,7 +132,7 @@ ${instead}`
     const options = { ffmpegPath: disturbed('echo half > "$out"; sleep 60'), ffprobePath: tools.ffprobe }
     const body = `await new lib.FfmpegStitcher(undefined, ${JSON.stringify(options)}).stitch(${JSON.stringify(inputs)}, ${JSON.stringify(out)})`
     const { child, ended } = startScript(body, { env: { ...process.env, ...env } })
-    await until(() => readdirSync(dirname(out)).length > 0, 'the partial output')
+    await until(() => readdirSync(dirname(out)).includes('.film.partial.mp4'), 'the partial output')
     child.kill('SIGKILL')
     await ended
     await until(() => living().length === 0, 'the end of what it had started', 20_000)

@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { FfmpegStitcher, JobExecutor, LocalWorkerAdapter } from '../index.js'
 import { abilities, ffmpegPath, need } from './support/abilities.mjs'
-import { captureConsole } from './support/console.mjs'
+import { captureConsole, printed } from './support/console.mjs'
 import { makeFolder, removeFolder, tempFolder } from './support/files.mjs'
 import { adapterOf, chunk, exit, ok, spec } from './support/jobs.mjs'
 import { stitcherContract } from './support/stitcher-contract.mjs'
@@ -89,6 +89,33 @@ describe('with an adapter of the user', () => {
     vi.stubEnv('TMPDIR', tempFolder())
     const { file } = await noted(['/in/1.mp4'], 'film.mp4', answer)
     expect([existsSync(file), readdirSync(tmpdir())]).toEqual([false, []])
+  })
+
+  it('the signal of the stitcher ends it, once the adapter has ended', async () => {
+    vi.stubEnv('TMPDIR', tempFolder())
+    const abort = new AbortController()
+    const adapter = adapterOf(() => {
+      abort.abort()
+      return exit(255, 'ended')
+    })
+    const stitch = () => new FfmpegStitcher(adapter, { signal: abort.signal }).stitch(['/in/1.mp4'], 'film.mp4')
+    expect((await rejection(stitch)).message).toBe('FFmpeg stitching failed with exit code 255: ended')
+    expect((await rejection(stitch)).message).toBe('Job was aborted')
+    expect([adapter.calls.length, readdirSync(tmpdir())]).toEqual([1, []])
+  })
+
+  it('an adapter that does not end when the signal says so is left behind', async () => {
+    vi.stubEnv('TMPDIR', tempFolder())
+    const lines = captureConsole()
+    const abort = new AbortController()
+    const adapter = adapterOf(() => (abort.abort(), new Promise(() => {})))
+    const error = await rejection(() =>
+      new FfmpegStitcher(adapter, { signal: abort.signal }).stitch(['/in/1.mp4'], 'film.mp4'),
+    )
+    expect(error.message).toBe('Job aborted')
+    expect(printed(lines, 'warn')).toEqual([
+      'Warning: the adapter did not end the command within 5000ms of the abort; its result will be ignored.',
+    ])
   })
 
   it('a failure has exit code and stderr', async () => {

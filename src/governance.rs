@@ -8,11 +8,11 @@ use std::{
 
 use crate::{
     error::SystemError,
+    files::atomic,
     model::{
         Fields,
         json::{indent, string},
     },
-    repository::atomic,
     task,
 };
 

@@ -6,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use crate::path::sync_folder;
-
+use super::{make_folder, names, sync_folder};
 use crate::error::SystemError;
 
 /// What is promised once a file has been replaced.
@@ -28,7 +27,7 @@ pub(crate) fn replace(
     durability: Durability,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<File, SystemError> {
-    Replacement::begin(path)?.commit(durability, write)
+    Replacement::begin(path)?.commit(durability, write, || Ok(()))
 }
 
 /// A file that is about to be replaced. Until it is, other writers wait, also those of other processes: what is read meanwhile
@@ -55,15 +54,22 @@ impl<'a> Replacement<'a> {
         Ok(Self { path, temporary: Temporary(Some(temporary)), file, opened })
     }
 
-    /// Puts what `write` writes in the place of the file; gives the new one.
+    /// The file that will be replaced.
+    pub(crate) fn target(&self) -> &'a Path {
+        self.path
+    }
+
+    /// Puts what `write` writes in the place of the file, and does what `then` does before anybody else may write; gives the
+    /// new file.
     ///
     /// # Errors
     /// With the name of the system call that failed and the path of the target. The target is then as it was before, but
-    /// where only the folder could not be synced.
+    /// where only the folder could not be synced, or `then` has failed.
     pub(crate) fn commit(
         self,
         durability: Durability,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        then: impl FnOnce() -> Result<(), SystemError>,
     ) -> Result<File, SystemError> {
         let Self { path, mut temporary, file, opened } = self;
         let failed = |syscall| move |source| SystemError::new(source, syscall, path);
@@ -81,6 +87,7 @@ impl<'a> Replacement<'a> {
         if durability == Durability::Synced {
             sync_folder(path).map_err(failed("fsync"))?;
         }
+        then()?;
         // Whoever waits for it has opened what is now the target, and looks again.
         let _ = file.unlock();
         Ok(file)
@@ -117,22 +124,6 @@ fn keep_permissions(path: &Path, file: &File, opened: &Metadata) -> io::Result<(
         return Ok(());
     }
     file.set_permissions(old.permissions())
-}
-
-/// Makes a folder, with those above it, so that its name outlives a power cut: without it nothing in it would.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), SystemError> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
-    std::fs::create_dir_all(folder).map_err(|source| SystemError::new(source, "mkdir", folder))?;
-    for made in missing.into_iter().filter(|made| !made.as_os_str().is_empty()) {
-        match sync_folder(made) {
-            // It may be that names can be made in a folder that cannot be opened.
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
-                return Err(SystemError::new(error, "fsync", made));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Removes what a crash has left beside `path`. Whoever is writing there just now is waited for.
@@ -188,33 +179,6 @@ fn lock(file: &File) -> bool {
 
 fn open(temporary: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).open(temporary)
-}
-
-/// Whether `path` still names the file that was opened.
-#[cfg(unix)]
-pub(crate) fn names(path: &Path, opened: &Metadata) -> io::Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(named) => Ok(is_same(opened, &named)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn names(path: &Path, _opened: &Metadata) -> io::Result<bool> {
-    path.try_exists()
-}
-
-/// Whether both are of one file, as far as the system tells.
-#[cfg(unix)]
-pub(crate) fn is_same(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn is_same(_: &Metadata, _: &Metadata) -> bool {
-    true
 }
 
 #[cfg(test)]
@@ -282,7 +246,8 @@ mod tests {
         });
         let soon = std::time::Duration::from_millis(100);
         assert!(gone_on.recv_timeout(soon).is_err(), "it did not wait");
-        let file = first.commit(Durability::Cached, |out| out.write_all(b"new")).unwrap();
+        let file =
+            first.commit(Durability::Cached, |out| out.write_all(b"new"), || Ok(())).unwrap();
         assert!(gone_on.recv_timeout(soon * 100).is_ok(), "it waits for ever");
         drop(file);
     }

@@ -1,8 +1,6 @@
 //! Where the records of jobs are kept.
 
-pub(crate) mod atomic;
 mod file;
-pub(crate) mod keyed_lock;
 mod memory;
 
 use std::fmt;
@@ -135,8 +133,8 @@ pub trait Membership: fmt::Debug {
     /// Its name.
     fn name(&self) -> &str;
 
-    /// What others have asked for since this was last called. Does not wait for a disk.
-    fn asked(&self) -> Vec<Request>;
+    /// What others have asked for since this was last called.
+    fn asked(&self) -> LocalBoxFuture<'_, Vec<Request>>;
 
     /// What ends the membership where this cannot be dropped any more. Its work may not have ended: see
     /// [`Managers::dead`].

@@ -281,6 +281,9 @@ pub enum Error {
     /// A link that leads to a folder it is in.
     #[error("cannot store '{}': it is a link to a folder that it is in", .0.display())]
     LinkLoop(PathBuf),
+    /// A folder in which the storage has its own files.
+    #[error("cannot store '{}': the storage keeps its own files there", .0.display())]
+    OwnFolder(PathBuf),
     /// Something in a folder that is neither file nor folder.
     #[error("cannot store '{}': it is neither a file nor a folder", .0.display())]
     NoFile(PathBuf),

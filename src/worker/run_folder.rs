@@ -11,8 +11,7 @@ use uuid::Uuid;
 use crate::{
     Error, Result,
     error::SystemError,
-    path,
-    repository::atomic::{self, make_folder},
+    files::{self, make_folder},
     task,
 };
 
@@ -82,7 +81,7 @@ fn create(workspace: &Path) -> Result<RunFolder, SystemError> {
         drop(lock.lock());
         let opened = lock.metadata().map_err(failed("stat"))?;
         // Somebody may have taken it for a dead one's before it was locked.
-        if atomic::names(&lock_path, &opened).map_err(failed("stat"))? {
+        if files::names(&lock_path, &opened).map_err(failed("stat"))? {
             let folder = RunFolder { path, lock: Some(lock) };
             let made = std::fs::create_dir(&folder.path);
             made.map_err(|source| SystemError::new(source, "mkdir", &folder.path))?;
@@ -124,7 +123,7 @@ fn remove_dead(folder: &Path) {
 }
 
 fn remove(folder: &Path) -> io::Result<()> {
-    path::gone(std::fs::remove_dir_all(folder))
+    files::gone(std::fs::remove_dir_all(folder))
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Shared {
             if self.other_manager(managers, &status).await?.is_some() {
                 return Ok(false);
             }
-            self.forget_asked(member, id);
+            self.forget_asked(member, id).await;
             self.end_remains_of(managers, status.manager.as_deref(), member.name()).await?;
             if !managers.claim(id, states, member.name()).await? {
                 return Ok(false);

@@ -20,6 +20,8 @@ pub(super) struct Member {
     membership: Box<dyn Membership>,
     /// What was asked for jobs that do not run here: those whose record says so already begin with it.
     early: RefCell<HashMap<String, Stop>>,
+    /// Held by who reads what was asked for, and does it: in order.
+    hearing: tokio::sync::Mutex<()>,
     gone: CancellationToken,
     _at_end: Box<dyn Any>,
 }
@@ -57,8 +59,8 @@ impl Shared {
         let Some(membership) = joined else { return Ok(None) };
         let at_end = self.spawner.at_end(membership.release());
         let gone = CancellationToken::new();
-        let early = RefCell::default();
-        let member = Rc::new(Member { membership, early, gone, _at_end: at_end });
+        let (early, hearing) = (RefCell::default(), tokio::sync::Mutex::default());
+        let member = Rc::new(Member { membership, early, hearing, gone, _at_end: at_end });
         *known = Rc::downgrade(&member);
         self.listen(&member);
         Ok(Some(member))
@@ -70,14 +72,15 @@ impl Shared {
         self.spawner.spawn(Box::pin(async move {
             while gone.run_until_cancelled(tokio::time::sleep(LISTEN_PAUSE)).await.is_some() {
                 let Some(member) = member.upgrade() else { return };
-                shared.hear(&member);
+                shared.hear(&member).await;
             }
         }));
     }
 
     /// Does what others have asked for until now.
-    fn hear(&self, member: &Member) {
-        for request in member.asked() {
+    async fn hear(&self, member: &Member) {
+        let _in_order = member.hearing.lock().await;
+        for request in member.asked().await {
             debug!(job = request.id, stop = ?request.stop, "asked for by another manager");
             let job = self.running.borrow().get(&request.id).cloned();
             match job {
@@ -88,8 +91,8 @@ impl Shared {
     }
 
     /// Forgets what others have asked for until now of a job that does not run: it was meant for a run that is over.
-    pub(super) fn forget_asked(&self, member: &Member, id: &str) {
-        self.hear(member);
+    pub(super) async fn forget_asked(&self, member: &Member, id: &str) {
+        self.hear(member).await;
         member.early.borrow_mut().remove(id);
     }
 }

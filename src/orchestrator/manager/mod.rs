@@ -29,9 +29,10 @@ use crate::{
     Result,
     adapters::Remains,
     console::Console,
+    keyed_lock::KeyedLock,
     model::{JobSpec, JobState, JobStatus, Logs},
     process::Supervisor,
-    repository::{JobRepository, Stop, keyed_lock::KeyedLock},
+    repository::{JobRepository, Stop},
     storage::ArtifactStorage,
     task::LocalSpawner,
 };
@@ -42,6 +43,8 @@ const RESUMABLE: &[JobState] = &[JobState::Paused, JobState::Failed, JobState::C
 const MOST_RESUMABLE: usize = 1000;
 /// How often the record of a job is looked at that runs elsewhere.
 const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+/// How often at last, when it takes long. Reading the record of a large job takes tens of milliseconds.
+const LONGEST_LOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// After so many of these looks its manager is asked again to stop it.
 const LOOKS_PER_REQUEST: usize = 10;
 
@@ -271,6 +274,7 @@ impl Shared {
     }
 
     async fn wait_for(&self, id: &str) -> Result<()> {
+        let mut pause = LOOK_PAUSE;
         loop {
             let running = self.running.borrow().get(id).cloned();
             if let Some(job) = running {
@@ -288,7 +292,8 @@ impl Shared {
             if let Some(source) = not_stored {
                 return Err(JobError::EndNotStored { id: id.to_owned(), source }.into());
             }
-            self.closed.run_until_cancelled(tokio::time::sleep(LOOK_PAUSE)).await;
+            self.closed.run_until_cancelled(tokio::time::sleep(pause)).await;
+            pause = (pause * 2).min(LONGEST_LOOK_PAUSE);
         }
     }
 }

@@ -22,14 +22,15 @@ use self::{
     cached::Cached,
     journal::{FileJournal, fold, journal_path},
 };
-use super::{
-    Error, JobRepository, Journal, Managers,
-    atomic::{self, Durability},
-    keyed_lock::KeyedLock,
-};
+use super::{Error, JobRepository, Journal, Managers};
 use crate::{
     Result,
     error::SystemError,
+    files::{
+        self,
+        atomic::{self, Durability, Replacement},
+    },
+    keyed_lock::KeyedLock,
     model::{JobDocument, JobStatus, RecordView, json},
     task,
 };
@@ -126,8 +127,8 @@ impl FileJobRepository {
         let durability = self.durability;
         let _writer = self.writers.acquire(id).await;
         task::blocking(move || {
-            atomic::replace(&path, durability, write).map_err(Error::System)?;
-            journal::remove(&path)?;
+            let record = Replacement::begin(&path).map_err(Error::System)?;
+            journal::replace(record, durability, write)?;
             debug!(record = %path.display(), "record written");
             Ok(())
         })
@@ -216,7 +217,7 @@ fn remove_if_there(path: &Path, durability: Durability) -> Result<(), Error> {
 
 fn remove_record(path: &Path, durability: Durability) -> Result<(), Error> {
     // First, so that none is left without its record.
-    journal::remove(path)?;
+    journal::remove(path).map_err(Error::System)?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => {
@@ -224,7 +225,7 @@ fn remove_record(path: &Path, durability: Durability) -> Result<(), Error> {
         }
     }
     if durability == Durability::Synced {
-        atomic::sync_folder(path)
+        files::sync_folder(path)
             .map_err(|error| Error::System(SystemError::new(error, "fsync", path)))?;
     }
     Ok(())

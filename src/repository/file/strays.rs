@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::{
-    super::{
-        Error,
-        atomic::{self, Replacement},
-    },
+    super::Error,
     journal::{self, continues, journal_path},
     managers::{ASKED, PREFIX},
     read_if_there, view,
 };
-use crate::model::JobState;
+use crate::{
+    files::atomic::{self, Replacement},
+    model::JobState,
+};
 
 /// Removes temporary files that nobody writes, journals that add nothing to their records, and requests to managers that are
 /// gone. Best effort: what stays is found the next time.
@@ -50,7 +50,7 @@ fn remove_void_journal(record: &Path) -> Result<(), Error> {
             return Ok(());
         }
     }
-    journal::remove(record)
+    journal::remove(record).map_err(Error::System)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{
     concat_list::ConcatList,
     lines::{Lines, Reader},
+    place::Workplace,
     plan::{AudioPlan, PlannedPart, StitchPlan},
     tools::Tools,
 };
@@ -24,30 +25,6 @@ const OPEN_AT_ONCE: usize = 32;
 const AUDIO_BITRATE: &str = "192k";
 /// Without the last ffmpeg takes an input that it cannot read for the end of the video, and exits with 0.
 const QUIET: [&str; 5] = ["-hide_banner", "-nostdin", "-loglevel", "error", "-xerror"];
-
-/// Where a video is made: beside the place it goes to.
-#[derive(Clone, Debug)]
-pub(super) struct Workplace {
-    /// Where the video goes.
-    pub(super) target: PathBuf,
-    /// The video before it is proven. Hidden, and with the extension of its target: ffmpeg chooses the format by it.
-    pub(super) partial: PathBuf,
-    /// What is needed on the way.
-    pub(super) folder: PathBuf,
-}
-
-impl Workplace {
-    pub(super) fn beside(target: PathBuf) -> Self {
-        let stem = target.file_stem().unwrap_or_default().to_string_lossy();
-        let mut name = format!(".{stem}.partial");
-        let folder = target.with_file_name(format!("{name}.parts"));
-        if let Some(extension) = target.extension() {
-            name.push('.');
-            name.push_str(&extension.to_string_lossy());
-        }
-        Self { partial: target.with_file_name(name), folder, target }
-    }
-}
 
 /// Hears how many frames were written.
 pub(super) type Written<'a> = &'a dyn Fn(u64) -> Result<()>;
@@ -283,14 +260,6 @@ pub(super) fn failed(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn workplace_is_hidden_beside_the_target() {
-        let place = Workplace::beside("/x/film.end.mp4".into());
-        assert_eq!(place.partial, Path::new("/x/.film.end.partial.mp4"));
-        assert_eq!(place.folder, Path::new("/x/.film.end.partial.parts"));
-        assert_eq!(Workplace::beside("/x/''".into()).partial, Path::new("/x/.''.partial"));
-    }
 
     #[test]
     fn samples_are_rounded_to_microseconds() {

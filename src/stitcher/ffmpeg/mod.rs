@@ -5,6 +5,7 @@ mod join;
 mod lines;
 mod media;
 mod options;
+mod place;
 mod plan;
 mod probe;
 mod tools;
@@ -14,6 +15,7 @@ use std::{
     cell::Cell,
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -21,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::{
-    join::{Workplace, all, failed},
+    join::all,
     media::Media,
+    place::Workplace,
     plan::{Part, Wanted},
     probe::{Known, Stamp, probe},
     tools::Tools,
@@ -94,7 +97,8 @@ impl FfmpegStitcher {
         }
         let tools = self.tools(&job.cancel, job.kill_grace);
         if !self.adapter.is_local() {
-            return self.elsewhere(&tools, &job).await.map(|()| None);
+            let made = self.until_aborted(&tools, self.elsewhere(&tools, &job)).await;
+            return made.map(|()| None);
         }
         self.until_aborted(&tools, self.here(&tools, &job)).await
     }
@@ -112,19 +116,16 @@ impl FfmpegStitcher {
         let plan = self.planned(tools, job).await?;
         debug!(inputs = plan.parts.len(), frames = plan.frames, "stitching was planned");
         self.known.forget(plan.parts.iter().map(|part| &part.path));
-        let place = Workplace::beside(plan.output.clone());
+        let place = Arc::new(Workplace::beside(plan.output.clone()));
+        let held = place.hold(tools).await?;
         let made = self.make(tools, &plan, &place, &job.verifying).await;
-        let finished = match &made {
-            Ok(_) => task::blocking({
-                let place = place.clone();
-                move || put_in_place(&place)
-            })
-            .await
-            .map_err(Into::into),
-            Err(_) => Ok(()),
+        let is_made = made.is_ok();
+        let finish = move || {
+            let finished = if is_made { place.finish() } else { Ok(()) };
+            (finished, place.clear(held))
         };
-        let outcome = finished.and(made);
-        let cleaned = task::blocking(move || clear(&place)).await;
+        let (finished, cleaned) = task::blocking(finish).await;
+        let outcome = finished.map_err(Into::into).and(made);
         let proof = outcome?;
         cleaned?;
         Ok(proof)
@@ -294,22 +295,3 @@ fn absolute(inputs: &[StitchInput]) -> Vec<(PathBuf, StitchInput)> {
 fn bad(input: &StitchInput, path: &Path, flaw: Flaw) -> Error {
     Error::BadInput { chunk: input.chunk, path: path.to_string_lossy().into_owned(), flaw }
 }
-
-/// Moves a finished video to its place, so that a power cut finds it there, whole, or what was there before.
-fn put_in_place(place: &Workplace) -> Result<(), Error> {
-    let Workplace { target, partial, .. } = place;
-    // Windows syncs only what may be written to.
-    let file = std::fs::OpenOptions::new().append(true).open(partial);
-    file.and_then(|file| file.sync_all()).map_err(failed("fsync", partial))?;
-    std::fs::rename(partial, target).map_err(failed("rename", target))?;
-    path::sync_folder(target).map_err(failed("fsync", target))
-}
-
-/// Removes what the work has left beside the target.
-fn clear(place: &Workplace) -> Result<(), Error> {
-    path::gone(std::fs::remove_file(&place.partial)).map_err(failed("unlink", &place.partial))?;
-    path::gone(std::fs::remove_dir_all(&place.folder)).map_err(failed("rmdir", &place.folder))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! Copies files, many at a time, none of them half.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -25,18 +25,44 @@ pub(super) fn tree(
     target: &Path,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
-    let mut made = Vec::new();
-    let folders = std::iter::once(target.to_owned())
-        .chain(tree.folders.iter().map(|folder| target.join(folder)));
-    for folder in folders {
+    let (mut made, mut brought) = (Vec::new(), Vec::new());
+    let copied = folders(tree, target, &mut made)
+        .and_then(|()| files(tree, source, target, cancel, &mut brought))
+        .and_then(|()| permissions(tree, source, target));
+    if copied.is_err() {
+        for file in brought {
+            drop(std::fs::remove_file(file));
+        }
+        for folder in made.iter().rev() {
+            drop(std::fs::remove_dir(folder));
+        }
+    }
+    copied
+}
+
+/// Makes the folders; keeps in `made` those that were not there.
+fn folders(tree: &Tree, target: &Path, made: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let inner = tree.folders.iter().map(|folder| target.join(folder));
+    for folder in std::iter::once(target.to_owned()).chain(inner) {
         if !folder.exists() {
             std::fs::create_dir_all(&folder).map_err(failed("mkdir", &folder))?;
             made.push(folder);
         }
     }
+    Ok(())
+}
+
+/// Copies the files; keeps in `brought` those that were not there.
+fn files(
+    tree: &Tree,
+    source: &Path,
+    target: &Path,
+    cancel: &CancellationToken,
+    brought: &mut Vec<PathBuf>,
+) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
-    let brought = Mutex::new(Vec::new());
+    let new = Mutex::new(brought);
     let work = || {
         while let Some(file) = tree.files.get(next.fetch_add(1, Relaxed)) {
             let to = target.join(file);
@@ -47,10 +73,11 @@ pub(super) fn tree(
                 self::file(&source.join(file), &to)
             };
             match copied {
-                Ok(()) if is_new => lock(&brought).push(to),
+                Ok(()) if is_new => lock(&new).push(to),
                 Ok(()) => {}
                 Err(error) => {
                     next.fetch_add(tree.files.len(), Relaxed);
+                    // The failure that is told is the first one.
                     lock(&failure).get_or_insert(error);
                 }
             }
@@ -63,15 +90,7 @@ pub(super) fn tree(
         }
         work();
     });
-    let Some(error) = lock(&failure).take() else { return permissions(tree, source, target) };
-    // The failure that is told is the first one.
-    for file in lock(&brought).drain(..) {
-        drop(std::fs::remove_file(file));
-    }
-    for folder in made.iter().rev() {
-        drop(std::fs::remove_dir(folder));
-    }
-    Err(error)
+    lock(&failure).take().map_or(Ok(()), Err)
 }
 
 /// Gives the folders their permissions, once all that belongs into them is there, the inner ones first.

@@ -20,16 +20,17 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 pub(super) use self::format::written;
 use self::format::{Chain, Identity};
 pub(super) use self::format::{continues, fold};
-use super::super::{
-    Appended, Error, Journal,
-    atomic::{self, Durability},
-    keyed_lock::KeyedLock,
-};
+use super::super::{Appended, Error, Journal};
 use crate::{
     Result,
     error::SystemError,
+    files::{
+        self,
+        atomic::{Durability, Replacement},
+    },
+    keyed_lock::KeyedLock,
     model::{JobEvent, JobStatus},
-    path, task,
+    task,
 };
 
 /// A journal smaller than this need not be folded into its record for its size.
@@ -196,7 +197,7 @@ impl State {
             }
         }
         if is_new && durability == Durability::Synced {
-            atomic::sync_folder(&path).map_err(failed("fsync"))?;
+            files::sync_folder(&path).map_err(failed("fsync"))?;
         }
         self.chain = chain;
         self.size += lines.len() as u64;
@@ -215,32 +216,41 @@ fn create(journal: &Path, record: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes a record, which makes its journal void, and removes that.
+/// Writes a record, which makes its journal void, and removes that before somebody else may begin the next one.
+pub(super) fn replace(
+    record: Replacement<'_>,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<File, Error> {
+    let path = record.target();
+    record.commit(durability, write, || remove(path)).map_err(Error::System)
+}
+
+/// Writes a record; gives what it will be known by.
 fn save(
     record: &Path,
     durability: Durability,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<WrittenRecord, Error> {
     let mut identity = None;
-    let file = atomic::replace(record, durability, |out| {
+    let begun = Replacement::begin(record).map_err(Error::System)?;
+    let file = replace(begun, durability, |out| {
         let mut summed = Summed { out, hasher: Hasher::new(), length: 0 };
         write(&mut summed)?;
         let checksum = summed.hasher.finalize();
         identity = Some(Identity { length: summed.length, checksum });
         Ok(())
-    })
-    .map_err(Error::System)?;
-    remove(record)?;
+    })?;
     let identity = identity.expect("a file that was replaced was written");
     let written = WrittenRecord::new(identity, file);
     written.map_err(|source| Error::System(SystemError::new(source, "stat", record)))
 }
 
 /// Removes the journal of a record, if it has one.
-pub(super) fn remove(record: &Path) -> Result<(), Error> {
+pub(super) fn remove(record: &Path) -> Result<(), SystemError> {
     let path = journal_path(record);
-    path::gone(std::fs::remove_file(&path))
-        .map_err(|error| Error::System(SystemError::new(error, "unlink", path)))
+    files::gone(std::fs::remove_file(&path))
+        .map_err(|error| SystemError::new(error, "unlink", path))
 }
 
 /// Passes a text on and adds it up.
@@ -283,11 +293,11 @@ impl WrittenRecord {
         let now = std::fs::metadata(path)?;
         Ok(now.len() == self.identity.length
             && now.modified()? == self.modified
-            && atomic::is_same(&self.file.metadata()?, &now))
+            && files::is_same(&self.file.metadata()?, &now))
     }
 }
 
-/// Whether a file has no name any more: a manager that had the job before may have removed it late, as its own.
+/// Whether a file has no name any more. Somebody may have tidied the folder up.
 #[cfg(unix)]
 fn is_removed(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;

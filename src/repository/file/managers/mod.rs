@@ -8,7 +8,6 @@
 mod identity;
 
 use std::{
-    cell::Cell,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -19,15 +18,16 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use uuid::Uuid;
 
 use super::{
-    super::{
-        DeadManager, Error, Managers, Membership, Request, Stop,
-        atomic::{self, Durability, Replacement},
-    },
+    super::{DeadManager, Error, Managers, Membership, Request, Stop},
     FileJobRepository, journal, read, remove_record, strays, view,
 };
 use crate::{
     Result,
     error::SystemError,
+    files::{
+        self,
+        atomic::{Durability, Replacement},
+    },
     model::{JobState, JobStatus, json},
     task,
 };
@@ -152,7 +152,7 @@ fn look(path: &Path) -> Result<Seen, Error> {
     }
     // Who leaves removes the file before the lock.
     let opened = file.metadata().map_err(failed("stat", path))?;
-    let is_there = atomic::names(path, &opened).map_err(failed("stat", path))?;
+    let is_there = files::names(path, &opened).map_err(failed("stat", path))?;
     Ok(if is_there { Seen::Dead(file) } else { Seen::Nothing })
 }
 
@@ -178,8 +178,7 @@ fn claim(
     }
     status.manager = Some(name);
     let document = status.document().expect("what was read from JSON can be written as JSON");
-    record.commit(durability, |out| document.write_to(out)).map_err(Error::System)?;
-    journal::remove(path)?;
+    journal::replace(record, durability, |out| document.write_to(out))?;
     Ok(true)
 }
 
@@ -258,12 +257,12 @@ struct Member {
     /// Locked as long as this lives.
     file: Arc<Mutex<Option<File>>>,
     /// How much of what was asked has been read.
-    heard: Cell<usize>,
+    heard: Arc<Mutex<usize>>,
 }
 
 impl Member {
     fn join(folder: &Path, marks: &str) -> Result<Option<Self>, Error> {
-        atomic::make_folder(folder).map_err(Error::System)?;
+        files::make_folder(folder).map_err(Error::System)?;
         loop {
             let name = Uuid::new_v4().to_string();
             let path = folder.join(format!("{PREFIX}{name}"));
@@ -278,29 +277,29 @@ impl Member {
             drop(file.write_all(identity::of(marks).as_bytes()));
             let opened = file.metadata().map_err(failed("stat", &path))?;
             // Somebody may have taken it for a dead one's before it was locked.
-            if atomic::names(&path, &opened).map_err(failed("stat", &path))? {
+            if files::names(&path, &opened).map_err(failed("stat", &path))? {
                 let file = Arc::new(Mutex::new(Some(file)));
-                return Ok(Some(Self { name, path, file, heard: Cell::new(0) }));
+                return Ok(Some(Self { name, path, file, heard: Arc::default() }));
             }
         }
     }
+}
 
-    fn read_asked(&self) -> io::Result<Vec<Request>> {
-        let text = std::fs::read_to_string(self.path.with_extension(ASKED));
-        if is_missing(&text) {
-            return Ok(Vec::new());
-        }
-        let (text, heard) = (text?, self.heard.get());
-        let text = text.get(heard..).unwrap_or_default();
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        self.heard.set(heard + whole);
-        let request = |line: &str| {
-            let (stop, id) = line.split_once(' ')?;
-            let (stop, id) = (Stop::from_name(stop)?, serde_json::from_str(id).ok()?);
-            Some(Request { id, stop })
-        };
-        Ok(text[..whole].lines().filter_map(request).collect())
+fn read_asked(path: &Path, heard: &mut usize) -> io::Result<Vec<Request>> {
+    let text = std::fs::read_to_string(path);
+    if is_missing(&text) {
+        return Ok(Vec::new());
     }
+    let text = text?;
+    let text = text.get(*heard..).unwrap_or_default();
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    *heard += whole;
+    let request = |line: &str| {
+        let (stop, id) = line.split_once(' ')?;
+        let (stop, id) = (Stop::from_name(stop)?, serde_json::from_str(id).ok()?);
+        Some(Request { id, stop })
+    };
+    Ok(text[..whole].lines().filter_map(request).collect())
 }
 
 impl Membership for Member {
@@ -308,9 +307,14 @@ impl Membership for Member {
         &self.name
     }
 
-    fn asked(&self) -> Vec<Request> {
-        // What cannot be read now is read the next time.
-        self.read_asked().unwrap_or_default()
+    fn asked(&self) -> LocalBoxFuture<'_, Vec<Request>> {
+        let (path, heard) = (self.path.with_extension(ASKED), Arc::clone(&self.heard));
+        task::blocking(move || {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            // What cannot be read now is read the next time.
+            read_asked(&path, &mut heard).unwrap_or_default()
+        })
+        .boxed_local()
     }
 
     fn release(&self) -> Box<dyn FnOnce()> {
@@ -496,15 +500,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
         let member = join(&repository).await;
-        assert_eq!(member.asked(), []);
+        assert_eq!(member.asked().await, []);
         let request = |id: &str, stop| Request { id: id.into(), stop };
         let asked = [request("a b\n", Stop::Pause), request("c", Stop::Cancel)];
         for request in &asked {
             repository.ask(member.name(), request.clone()).await.unwrap();
         }
-        assert_eq!(member.asked(), asked);
+        assert_eq!(member.asked().await, asked);
         repository.ask(member.name(), asked[0].clone()).await.unwrap();
-        assert_eq!(member.asked(), [asked[0].clone()]);
+        assert_eq!(member.asked().await, [asked[0].clone()]);
         drop(member);
         assert_eq!(files(folder.path()), 0);
     }
