@@ -159,6 +159,27 @@ describe('a job that another process runs', () => {
     expect(existsSync(join(cwd, 'jobs', `${job}.json`))).toBe(false)
   })
 
+  it('is deleted with the files of its chunks only when none runs any more', async (context) => {
+    // Takes what the other has rendered once more, when it is told to end.
+    const needy = `sh -c "trap 'cp 0.out 1.out; exit 1' TERM; printf x >> 1.runs; while :; do sleep 0.02; done"`
+    const { mark, cwd, run, job, open } = await elsewhere(context, {
+      options: ['-c', '2'],
+      commands: [gated(0), needy],
+    })
+    await until(() => runsOf(cwd, 1) === 1, 'the other chunk')
+    open()
+    await seen(run, 'chunkDone')
+    expect(await command(['delete', job, '--force', '--files'], { cwd })).toMatchObject({
+      code: 0,
+      stdout: `Job ${job} is deleted, with 1 file of chunks (4 B)\n`,
+    })
+    expect(await within(5000, run.ended)).toMatchObject({ code: 4 })
+    expect(mark.living()).toEqual([])
+    expect(readFileSync(join(cwd, '1.out'), 'utf8')).toBe('done')
+    expect(readdirSync(cwd).filter((name) => name.endsWith('.out'))).toEqual(['1.out'])
+    expect(readdirSync(join(cwd, 'jobs'))).toEqual([])
+  })
+
   it('is stopped with others, and those that cannot be are named', async (context) => {
     const { cwd, run, job } = await elsewhere(context)
     writeFileSync(

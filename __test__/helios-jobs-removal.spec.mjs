@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { removeJob } from '../cli/lib/removal.mjs'
 import { command, eventsIn, quick, writeJob } from './support/command.mjs'
 import { tempFolder } from './support/files.mjs'
 import { runScript } from './support/scripts.mjs'
@@ -80,6 +81,34 @@ describe('delete', () => {
     writeFileSync(file, JSON.stringify({ ...known, result: { outputFile: join(cwd, 'work', '0.out') } }))
     await command(['delete', job, '--files', '--jobs', '../jobs'], { cwd: join(cwd, 'work') })
     expect(readdirSync(join(cwd, 'work'))).toEqual(['0.out'])
+  })
+
+  it('with --files removes those of chunks that ended with the job, and the record last', async () => {
+    const cwd = tempFolder()
+    const file = join(cwd, '0.out')
+    const before = record('aa', { state: 'running', options: { jobDir: cwd } })
+    before.spec.chunks.push({ id: 0, outputFile: '0.out' })
+    const calls = []
+    const note = (call) => calls.push([call, existsSync(file)])
+    const manager = {
+      async cancelJob() {
+        note('cancel')
+        writeFileSync(file, 'done')
+      },
+      async getJob() {
+        const { size, mtimeMs } = statSync(file)
+        return { ...before, state: 'cancelled', outputs: { 0: { size, modifiedMs: mtimeMs } } }
+      },
+      async deleteJob() {
+        note('delete')
+      },
+    }
+    const removed = await removeJob(manager, cwd, before, { files: true })
+    expect(removed).toEqual({ files: 1, bytes: 4, objects: 0, warnings: [] })
+    expect(calls).toEqual([
+      ['cancel', false],
+      ['delete', false],
+    ])
   })
 
   it('of several jobs deletes none when one is unknown', async () => {

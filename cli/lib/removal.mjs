@@ -13,10 +13,14 @@ export const filesOption = {
 
 /** Removes a job; gives `{ files, bytes, objects, warnings }`. */
 export async function removeJob(manager, folder, record, { files = false, keepObjects = false, storage }) {
-  const removed = files ? await removeFiles(record) : { files: 0, bytes: 0 }
-  const { warnings } = await silenced(() => manager.deleteJob(record.id))
+  const { value, warnings } = await silenced(async () => {
+    const removed = files ? await removeFiles(await stopped(manager, record)) : { files: 0, bytes: 0 }
+    // Last: as long as there is a record, what could not be removed can be tried again.
+    await manager.deleteJob(record.id)
+    return removed
+  })
   removeEvents(folder, record.id)
-  return { ...removed, objects: storage && !keepObjects ? urlsOf(record).length : 0, warnings }
+  return { ...value, objects: storage && !keepObjects ? urlsOf(record).length : 0, warnings }
 }
 
 /**
@@ -38,6 +42,12 @@ export async function unchangedFiles({ options, outputs, result, ...record }) {
     if (isAsLeft) found.push({ path, size: now.size })
   }
   return found
+}
+
+/** Ends what runs of a job; gives its record, which may have more chunks than before. */
+async function stopped(manager, record) {
+  await manager.cancelJob(record.id)
+  return (await manager.getJob(record.id)) ?? record
 }
 
 async function removeFiles(record) {
