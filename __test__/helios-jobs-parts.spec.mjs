@@ -6,6 +6,7 @@ import { listenToConsole } from '../cli/lib/console.mjs'
 import { age, bytes, clip, clock, parseDuration, plain, span, table, tail, width } from '../cli/lib/format.mjs'
 import { startProgress } from '../cli/lib/progress.mjs'
 import { failuresOf, shareDone, shortIds } from '../cli/lib/records.mjs'
+import { recoverAll } from '../cli/recover.mjs'
 import { html, trusted } from '../cli/report/html.mjs'
 
 const none = new Proxy({}, { get: () => String })
@@ -256,5 +257,27 @@ describe('the bar', () => {
     expect(stream.text).toMatch(
       /^Rendering: 9\/10 chunks, 90%, 0:00 elapsed, ETA -:--\nRendering: 10\/10 chunks, 100%, .*ETA 0:00\n$/,
     )
+  })
+})
+
+describe('recover', () => {
+  it('warns of what any of its rounds has met, and of jobs that the last one could not recover', async () => {
+    const unread = 'Failed to read job file jobs/x.json: it is no JSON'
+    const left = 'Warning: the containers of a process that has died could not be removed: no daemon'
+    const refused = (id) => `Job ${id} was not recovered: options.stitcher must be given again`
+    const warnings = []
+    const rounds = [
+      { ids: ['a'], said: [left, unread, refused('b'), refused('c')] },
+      { ids: ['b'], said: [unread, refused('c')] },
+    ]
+    const manager = {
+      async recover() {
+        const { ids, said } = rounds.shift()
+        warnings.push(...said)
+        return ids
+      },
+    }
+    expect(await recoverAll(manager, warnings)).toEqual(['a', 'b'])
+    expect(warnings).toEqual([left, unread, refused('c')])
   })
 })

@@ -54,12 +54,16 @@ needs a storage or a merge adapter stays as it is (exit code 1). Ctrl-C pauses t
 
 /**
  * First the jobs that do not need a stitcher: given one, a job with a merge command would be joined by that instead. Those that
- * need one are named as not to be recovered, and are in the second round.
+ * need one are named as not to be recovered, and are in the second round, which names those that still are not. Whatever else
+ * there was to warn of stays, and is said once: both rounds read the whole folder.
  */
-async function recoverAll(manager, warnings) {
+export async function recoverAll(manager, warnings) {
   const without = await manager.recover()
+  const kept = warnings.filter((text) => !/^Job \S+ was not recovered: /.test(text))
   warnings.length = 0
-  return [...without, ...(await manager.recover({ stitcher: new FfmpegStitcher() }))]
+  const stitched = await manager.recover({ stitcher: new FfmpegStitcher() })
+  warnings.splice(0, warnings.length, ...new Set([...kept, ...warnings]))
+  return [...without, ...stitched]
 }
 
 /** Shows the jobs until all are over, or paused; gives their states. */
