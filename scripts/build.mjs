@@ -48,7 +48,9 @@ export function build(kind, { force = false, portable = false, features, default
   const sources = digest(SOURCES)
   const started = Date.now()
   const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
-  const args = [cli, 'build', '--platform', ...profile, ...output, ...selection]
+  // What is published has the dependencies that were tested, not whatever is the newest that fits.
+  const locked = kind === 'release' ? ['--', '--locked'] : []
+  const args = [cli, 'build', '--platform', ...profile, ...output, ...selection, ...locked]
   const { status, error } = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
   if (error) throw error
   if (status !== 0) throw new Error(`The addon could not be built.${linkerHint(env)}`)
