@@ -5,8 +5,13 @@ import { spawnSync } from 'node:child_process'
 export function run(command, args, options) {
   // npm on Windows is a script that needs a shell.
   const shell = command === 'npm' && process.platform === 'win32'
-  const { status, error, stdout } = spawnSync(command, args, { stdio: 'inherit', encoding: 'utf8', shell, ...options })
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    stdio: 'inherit',
+    encoding: 'utf8',
+    shell,
+    ...options,
+  })
   if (error) throw error
-  if (status !== 0) throw new Error(`${command} ${args[0]} failed.${stdout ? `\n${stdout}` : ''}`)
+  if (status !== 0) throw new Error([`${command} ${args[0]} failed.`, stdout, stderr].filter(Boolean).join('\n'))
   return stdout
 }

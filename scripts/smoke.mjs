@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { root } from './build.mjs'
 import { pack } from './pack.mjs'
+import { run } from './run.mjs'
 
 const NAME = '@helios-project/infrastructure'
 const NODES = ['20', '22', '24']
@@ -21,6 +22,8 @@ const NEWEST_GLIBC = '2.28'
 const bin = (name) => join(root, 'node_modules', '.bin', name)
 
 const work = mkdtempSync(join(tmpdir(), 'helios-smoke-'))
+/** What a program says is of use when it fails only. */
+const QUIET = { cwd: work, stdio: 'pipe', timeout: 300_000 }
 let failures = 0
 
 /** Runs one look, and says what came of it. */
@@ -35,20 +38,11 @@ async function look(what, work) {
   }
 }
 
-/** Runs a program to its end; gives what it printed. */
-function run(command, args, { cwd = work, env } = {}) {
-  const options = { cwd, env: { ...process.env, ...env }, encoding: 'utf8', timeout: 300_000 }
-  const { status, stdout, stderr, error } = spawnSync(command, args, options)
-  if (error) throw error
-  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${status}\n${stdout}${stderr}`)
-  return stdout
-}
-
 /** A registry that has these archives, and nothing else. */
 async function registry(archives) {
   const packages = new Map()
   for (const archive of archives) {
-    const manifest = JSON.parse(run('tar', ['-xzOf', archive, 'package/package.json']))
+    const manifest = JSON.parse(run('tar', ['-xzOf', archive, 'package/package.json'], QUIET))
     packages.set(manifest.name, { archive, manifest })
   }
   const server = createServer((request, response) => {
@@ -103,7 +97,7 @@ function node(version) {
   if (!statSync(program, { throwIfNoEntry: false })) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `node@${version}`], { cwd: folder })
+    run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `node@${version}`], { ...QUIET, cwd: folder })
   }
   return program
 }
@@ -114,7 +108,7 @@ function size(folder) {
 }
 
 function newestGlibc(addon) {
-  const symbols = run('readelf', ['--wide', '--version-info', addon])
+  const symbols = run('readelf', ['--wide', '--version-info', addon], QUIET)
   const versions = [...symbols.matchAll(/GLIBC_([\d.]+)/g)].map(([, version]) => version)
   return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1)
 }
@@ -130,7 +124,7 @@ export const run = async (): Promise<WorkerResult> => new LocalWorkerAdapter().e
 `
   writeFileSync(join(folder, file), source)
   const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node']
-  run(bin('tsc'), [...strict, ...options, file], { cwd: folder })
+  run(bin('tsc'), [...strict, ...options, file], { ...QUIET, cwd: folder })
 }
 
 try {
@@ -158,15 +152,15 @@ try {
   for (const [name, source] of Object.entries(examples())) writeFileSync(join(folder, name), source)
   // ffmpeg is what the example's own commands start.
   const { default: ffmpeg } = await import('@ffmpeg-installer/ffmpeg')
-  const env = { PATH: `${process.env.PATH}${delimiter}${dirname(ffmpeg.path)}` }
+  const env = { ...process.env, PATH: `${process.env.PATH}${delimiter}${dirname(ffmpeg.path)}` }
   for (const version of NODES) {
     for (const file of ['example.mjs', 'example.cjs']) {
       await look(`${file}, Node ${version}`, () => {
         rmSync(join(folder, 'film.mp4'), { force: true })
         const program = node(version)
-        const printed = run(program, [file], { cwd: folder, env })
+        const printed = run(program, [file], { ...QUIET, cwd: folder, env })
         if (!printed.trimEnd().endsWith('"completed"')) throw new Error(printed)
-        return `${run(program, ['--version']).trim()}, film.mp4 of ${statSync(join(folder, 'film.mp4')).size} bytes`
+        return `${run(program, ['--version'], QUIET).trim()}, film.mp4 of ${statSync(join(folder, 'film.mp4')).size} bytes`
       })
     }
   }
@@ -177,8 +171,8 @@ try {
   ]) {
     await look(`TypeScript, ${file}`, () => compile(folder, file, options))
   }
-  await look('publint', () => void run(bin('publint'), ['--strict', archives.at(-1)]))
-  await look('are the types wrong?', () => void run(bin('attw'), [archives.at(-1), '--profile', 'node16']))
+  await look('publint', () => void run(bin('publint'), ['--strict', archives.at(-1)], QUIET))
+  await look('are the types wrong?', () => void run(bin('attw'), [archives.at(-1), '--profile', 'node16'], QUIET))
 
   const without = await project('without', served.url, '--omit=optional')
   await look('no package for the platform', () => {
