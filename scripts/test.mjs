@@ -35,13 +35,17 @@ const STEPS = [
   ['jest', ['jest --config __test__/jest/jest.config.cjs']],
 ]
 
-const CRASHES = ['crash', 'disk-faults', 'file-job-repository-disk', 'power-cut'].map(
-  (name) => `__test__/${name}.spec.mjs`,
-)
+const specs = (...names) => names.map((name) => `__test__/${name}.spec.mjs`)
+const CRASHES = specs('crash', 'disk-faults', 'file-job-repository-disk', 'power-cut')
 
-// Only when they are asked for by name: they take minutes.
-const LONG_STEPS = [
+// What must pass on Windows. These start no program and open no file that another one has open; nearly all the others run
+// commands of POSIX (`sh -c`, `true`, `echo`), send signals, or go by what its systems say and how their paths look.
+const PORTABLE = specs('docs', 'helios-jobs-parts', 'in-memory-job-repository', 'package')
+
+// Only when they are asked for by name: one takes minutes, the other is in `vitest`.
+const OTHER_STEPS = [
   ['crash', [['vitest', 'run', '--project', 'forks', '--no-file-parallelism', ...CRASHES]], { HELIOS_CRASH: 'long' }],
+  ['windows', [['vitest', 'run', '--project', 'forks', ...PORTABLE]]],
 ]
 
 // How much of a failed step's output is repeated at the end, in characters.
@@ -51,7 +55,7 @@ async function main() {
   const { values } = parseArgs({
     options: { only: { type: 'string' }, bail: { type: 'boolean' }, list: { type: 'boolean' } },
   })
-  const names = [...STEPS, ...LONG_STEPS].map(([name]) => name)
+  const names = [...STEPS, ...OTHER_STEPS].map(([name]) => name)
   if (values.list) return console.log(names.join('\n'))
   const only = values.only?.split(',')
   const unknown = only?.filter((name) => !names.includes(name)) ?? []
@@ -59,7 +63,7 @@ async function main() {
 
   const env = withToolsOnPath(rustEnvironment())
   const results = []
-  const steps = only ? [...STEPS, ...LONG_STEPS].filter(([step]) => only.includes(step)) : STEPS
+  const steps = only ? [...STEPS, ...OTHER_STEPS].filter(([step]) => only.includes(step)) : STEPS
   for (const [name, commands, extra] of steps) {
     const started = performance.now()
     let failure
