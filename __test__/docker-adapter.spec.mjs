@@ -511,7 +511,7 @@ describe('recover()', () => {
     expect(printed(lines, 'warn')).toEqual([warning])
     expect(docker.containers.size).toBeGreaterThan(0)
     // The next one finds them.
-    vi.unstubAllEnvs()
+    vi.stubEnv('DOCKER_HOST', undefined)
     const after = adapter()
     expect(await new JobManager(new FileJobRepository(records), new JobExecutor(after)).recover()).toEqual([])
     expect([docker.containers.size, printed(lines, 'warn')]).toEqual([0, [warning]])
