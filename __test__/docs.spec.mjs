@@ -62,7 +62,23 @@ describe.each(documents)('%s', (document) => {
 
 const compatibility = read('docs/compatibility.md')
 
+describe('examples/README.md', () => {
+  it('has every example', () => {
+    const text = read('examples/README.md')
+    const examples = below('examples/adapters', '.mjs').map((file) => relative('examples', file).replaceAll('\\', '/'))
+    expect(examples.length).toBeGreaterThan(12)
+    expect(examples.filter((file) => !text.includes(`](${file})`))).toEqual([])
+  })
+})
+
 describe('docs/compatibility.md', () => {
+  it('has every section in its contents', () => {
+    const [contents] = compatibility.split(/^## /m)
+    const sections = [...compatibility.matchAll(/^## (.*)$/gm)].map(([heading]) => anchors(heading)[0])
+    expect(sections.length).toBeGreaterThan(10)
+    expect(sections.filter((anchor) => !contents.includes(`](#${anchor})`))).toEqual([])
+  })
+
   const types = [...read('index.d.ts').matchAll(/^export (?:declare )?(?:interface|type|class|function|const) (\w+)/gm)]
   it('has every export', () => {
     const names = [...new Set([...Object.keys(lib), ...types.map(([, name]) => name)])]
@@ -86,7 +102,7 @@ describe('docs/compatibility.md', () => {
   const rust = below('src', '.rs')
     .filter((file) => !/[\\/](tests|testing)(\.rs|[\\/])/.test(file))
     .map((file) => code(file))
-  const javascript = [...below('worker', '.cjs'), 'native.cjs'].map(read)
+  const javascript = [...below('worker', '.cjs'), ...below('src', '.cjs'), 'native.cjs'].map(read)
   const LITERAL = '"((?:[^"\\\\]|\\\\.)*)"'
   const texts = (sources, ...patterns) => {
     const found = sources.flatMap((source) =>
