@@ -498,6 +498,7 @@ describe('recover()', () => {
     await running(3)
     child.kill('SIGKILL')
     await until(() => child.signalCode, 'the end of the owner')
+    const host = process.env.DOCKER_HOST
     vi.stubEnv('DOCKER_HOST', 'unix:///nowhere')
     const manager = new JobManager(new FileJobRepository(records), new JobExecutor(new LocalWorkerAdapter()))
     const kept = adapter()
@@ -511,7 +512,7 @@ describe('recover()', () => {
     expect(printed(lines, 'warn')).toEqual([warning])
     expect(docker.containers.size).toBeGreaterThan(0)
     // The next one finds them.
-    vi.stubEnv('DOCKER_HOST', undefined)
+    vi.stubEnv('DOCKER_HOST', host)
     const after = adapter()
     expect(await new JobManager(new FileJobRepository(records), new JobExecutor(after)).recover()).toEqual([])
     expect([docker.containers.size, printed(lines, 'warn')]).toEqual([0, [warning]])
