@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util'
 import { root } from './build.mjs'
 import { pack } from './pack.mjs'
 import { run } from './run.mjs'
+import { sysroot } from './sysroot.mjs'
 
 const NAME = '@helios-project/infrastructure'
 const { here } = parseArgs({ options: { here: { type: 'boolean' } } }).values
@@ -122,6 +123,19 @@ function newestGlibc(addon) {
   return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1)
 }
 
+/** Loads an addon into a program whose C library is that of 2012: Node 16, the last one that goes with it. */
+function loadOnOldGlibc(addon) {
+  const libraries = join(sysroot(join(root, 'target')), 'lib')
+  const script = `const made = { exports: {} }
+process.dlopen(made, process.argv[1])
+const { glibcVersionRuntime } = process.report.getReport().header
+;[glibcVersionRuntime, 'with', Object.keys(made.exports).length, 'exports'].join(' ')`
+  const args = ['--library-path', libraries, node('16'), '-p', script, addon]
+  const printed = run(join(libraries, 'ld-linux-x86-64.so.2'), args, QUIET).trim()
+  if (!/^2\.17 with \d\d exports$/.test(printed)) throw new Error(printed)
+  return printed
+}
+
 /** A program that uses what is exported, with every way to resolve modules that people have. */
 function compile(folder, file, options) {
   const source = `
@@ -150,13 +164,15 @@ try {
     return `${megabytes.toFixed(1)} MB`
   })
   if (basename(archives[0]).includes('-gnu-')) {
+    const [platform] = readdirSync(installed).filter((name) => name !== 'infrastructure')
+    const file = readdirSync(join(installed, platform)).find((name) => name.endsWith('.node'))
+    const addon = join(installed, platform, file)
     await look(`glibc, at most ${NEWEST_GLIBC}`, () => {
-      const [platform] = readdirSync(installed).filter((name) => name !== 'infrastructure')
-      const addon = readdirSync(join(installed, platform)).find((name) => name.endsWith('.node'))
-      const newest = newestGlibc(join(installed, platform, addon))
+      const newest = newestGlibc(addon)
       if (newest.localeCompare(NEWEST_GLIBC, 'en', { numeric: true }) > 0) throw new Error(`it needs ${newest}`)
       return newest
     })
+    if (!here) await look('loads on glibc 2.17', () => loadOnOldGlibc(addon))
   }
   for (const [name, source] of Object.entries(examples())) writeFileSync(join(folder, name), source)
   // ffmpeg is what the example's own commands start.
