@@ -1,9 +1,11 @@
 //! Runs jobs: the executor one after its own options, the manager many in the background.
 
+mod abort;
 mod executor;
 mod gate;
 mod ledger;
 mod manager;
+mod observer;
 mod options;
 mod retry;
 mod upload;
@@ -12,13 +14,12 @@ use std::{fmt, rc::Rc, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 
+pub use abort::{AbortSource, FailureSlot};
 pub use executor::JobExecutor;
 pub use gate::{Gate, Lane, Permit};
 pub use manager::{JobManager, JobManagerOptions, StoredOptions};
-pub use options::{
-    AbortSource, Concurrency, FailureSlot, JobExecutionOptions, JobObserver, OutputStream,
-    VerifyChunks,
-};
+pub use observer::{JobObserver, OutputStream};
+pub use options::{Concurrency, JobExecutionOptions, VerifyChunks};
 pub use retry::{RetryBackoff, RetryJudge};
 
 pub use crate::task::LocalSpawner;

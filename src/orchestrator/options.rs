@@ -1,24 +1,13 @@
 //! What a caller asks for when he has a job run.
 
-use std::{
-    any::Any,
-    cell::{Cell, OnceCell, RefCell},
-    fmt,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{any::Any, fmt, rc::Rc, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, future::LocalBoxFuture};
-use tokio_util::sync::CancellationToken;
-
-use super::{Lane, RetryBackoff, RetryJudge};
+use super::{AbortSource, FailureSlot, JobObserver, Lane, RetryBackoff, RetryJudge};
 use crate::{
-    Error, Result,
     adapters::WorkerAdapter,
-    model::{ChunkId, JobPhase, OutputSink, WorkerResult, json},
+    model::{ChunkId, json},
     process::{KILL_GRACE, MAX_LOG},
-    stitcher::{VideoProof, VideoStitcher},
+    stitcher::VideoStitcher,
     storage::ArtifactStorage,
 };
 
@@ -50,134 +39,6 @@ impl Concurrency {
 impl Default for Concurrency {
     fn default() -> Self {
         Self { limit: 1, asked: "1".to_owned() }
-    }
-}
-
-/// How a caller ends a job before its time.
-#[derive(Clone, Default)]
-pub struct AbortSource {
-    /// Cancelled by the caller.
-    pub token: CancellationToken,
-    /// Asks the caller, for signals that only have a property.
-    pub probe: Option<Rc<dyn Fn() -> bool>>,
-    /// What listens to the caller, as long as there is something to end.
-    pub listener: Option<Rc<dyn Any>>,
-}
-
-impl AbortSource {
-    /// Whether the caller has ended the job, asking him once more.
-    pub fn is_aborted(&self) -> bool {
-        if !self.token.is_cancelled() && self.probe.as_ref().is_some_and(|probe| probe()) {
-            self.token.cancel();
-        }
-        self.token.is_cancelled()
-    }
-}
-
-impl fmt::Debug for AbortSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AbortSource").field("token", &self.token).finish_non_exhaustive()
-    }
-}
-
-/// The first thing that went wrong in a job. Also filled from outside the executor, by callbacks that fail.
-#[derive(Clone, Debug, Default)]
-pub struct FailureSlot(Rc<FailureState>);
-
-#[derive(Debug, Default)]
-struct FailureState {
-    failed: Cell<bool>,
-    error: RefCell<Option<Error>>,
-    stop: OnceCell<CancellationToken>,
-}
-
-impl FailureSlot {
-    /// Fails the job, unless it has failed already.
-    pub fn fail(&self, error: Error) {
-        if !self.0.failed.replace(true) {
-            *self.0.error.borrow_mut() = Some(error);
-            if let Some(stop) = self.0.stop.get() {
-                stop.cancel();
-            }
-        }
-    }
-
-    /// Whether the job has failed.
-    pub fn is_failed(&self) -> bool {
-        self.0.failed.get()
-    }
-
-    /// What it failed with, once.
-    pub(crate) fn take(&self) -> Option<Error> {
-        self.0.error.borrow_mut().take()
-    }
-
-    /// Lets a failure cancel `stop`.
-    pub(crate) fn cancels(&self, stop: &CancellationToken) {
-        if self.is_failed() {
-            stop.cancel();
-        }
-        // Set twice only when one slot is used for two runs, which nobody does.
-        drop(self.0.stop.set(stop.clone()));
-    }
-}
-
-/// The two streams of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// What a caller wants to hear of a job while it runs. What goes wrong in hearing it goes to the job's [`FailureSlot`];
-/// the futures then say `false`.
-pub trait JobObserver: fmt::Debug {
-    /// `done` of `total` chunks are done.
-    fn progress(&self, done: usize, total: usize) -> LocalBoxFuture<'_, bool>;
-
-    /// A chunk is done.
-    fn chunk_complete<'a>(
-        &'a self,
-        id: ChunkId,
-        result: &'a WorkerResult,
-    ) -> LocalBoxFuture<'a, bool>;
-
-    /// A chunk is done, and with it `done` of `total`. The worker's next step waits for this.
-    fn chunk_done<'a>(
-        &'a self,
-        id: ChunkId,
-        result: &'a WorkerResult,
-        done: usize,
-        total: usize,
-    ) -> LocalBoxFuture<'a, bool> {
-        async move { self.progress(done, total).await && self.chunk_complete(id, result).await }
-            .boxed_local()
-    }
-
-    /// Another phase of the job begins.
-    fn phase(&self, phase: JobPhase) {
-        let _ = phase;
-    }
-
-    /// An attempt at a chunk has failed.
-    fn attempt_failed(&self, id: ChunkId) {
-        let _ = id;
-    }
-
-    /// Who hears what the chunk writes.
-    fn output(&self, id: ChunkId, stream: OutputStream) -> Option<Arc<dyn OutputSink>>;
-
-    /// The video is there, and whole.
-    fn proven(&self, _proof: &VideoProof) {}
-
-    /// Waits for what the others have set going.
-    fn settle(&self) -> LocalBoxFuture<'_, ()>;
-
-    /// Waits until what was heard so far is stored, where it is.
-    fn saved(&self) -> LocalBoxFuture<'_, Result<()>> {
-        std::future::ready(Ok(())).boxed_local()
     }
 }
 

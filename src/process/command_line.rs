@@ -37,6 +37,15 @@ pub fn split(command: &str) -> Result<Vec<String>, Error> {
     Ok(words)
 }
 
+/// [`split`] into the program and its arguments.
+///
+/// # Errors
+/// [`Error::EmptyCommand`] when the string holds no word.
+pub fn program_of(command: &str) -> Result<(String, Vec<String>), Error> {
+    let mut words = split(command)?.into_iter();
+    Ok((words.next().unwrap_or_default(), words.collect()))
+}
+
 /// That `command` holds a word: all that holds none is white space and a lone backslash. Gives it without the white space
 /// around it.
 ///

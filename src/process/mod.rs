@@ -4,6 +4,8 @@ mod command_line;
 mod failure;
 mod mark;
 mod output;
+mod running;
+mod spawn;
 mod stall;
 mod supervisor;
 #[cfg(unix)]
@@ -26,7 +28,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-pub use command_line::{check, split};
+pub use command_line::{check, program_of, split};
 pub use failure::{Activity, Error, Failure, Report};
 use mark::{Mark, Marks};
 #[cfg(feature = "kubernetes")]

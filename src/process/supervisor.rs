@@ -3,10 +3,8 @@
 use std::{
     collections::HashSet,
     convert::Infallible,
-    io,
-    path::Path,
     pin::{Pin, pin},
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -19,27 +17,22 @@ use tracing::debug;
 use super::{
     Command, Error, Exit, Failure, KILL_GRACE, Mark, Marks, Report,
     output::{Capture, Flow},
-    platform::{self, Guarded, Guardian, Order, Registry, Tree},
+    platform::{self, Guardian, Order, Registry, Tree},
+    running::{KILL_CONFIRM, Running, until_gone},
+    spawn::{spawn, spawn_error},
     stall,
 };
-use crate::{
-    error::{InvalidInput, exact_millis},
-    model::ExitCode,
-};
+use crate::{error::exact_millis, model::ExitCode};
 
 /// How long output is still waited for after the child's end: a grandchild may hold the pipe for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(250);
-/// How long is waited for a killed process to be gone before it is called unkillable.
-const KILL_CONFIRM: Duration = Duration::from_secs(5);
-/// Longest pause between two looks at whether a tree is gone.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts children and knows which of them are running.
 #[derive(Debug, Default)]
 pub struct Supervisor {
-    running: Mutex<HashSet<u32>>,
+    pub(super) running: Mutex<HashSet<u32>>,
     shutdown: CancellationToken,
-    registry: Registry,
+    pub(super) registry: Registry,
     guardian: Arc<Guardian>,
     marks: Marks,
 }
@@ -234,151 +227,4 @@ async fn sleep_or_never(duration: Option<Duration>) {
         Some(duration) => time::sleep(duration).await,
         None => std::future::pending().await,
     }
-}
-
-/// A child whose group is killed if nobody sees to its end.
-struct Running<'a> {
-    supervisor: &'a Supervisor,
-    child: Child,
-    pid: u32,
-    tree: Tree,
-    over: bool,
-    _guarded: Guarded,
-}
-
-impl<'a> Running<'a> {
-    fn new(supervisor: &'a Supervisor, child: Child, mark: Mark, guarded: Guarded) -> Self {
-        let pid = child.id().expect("a child that was not waited for has an id");
-        guarded.started(pid);
-        supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
-        let tree = Tree::of(&child, pid, mark);
-        Self { supervisor, child, pid, tree, over: false, _guarded: guarded }
-    }
-
-    /// Tells the tree to end, waits for the grace, kills what is left, and looks that nothing is.
-    async fn terminate(&mut self, command: &Command) -> Result<(), Error> {
-        let mut left = Vec::new();
-        let mut orders = &[(Order::Terminate, command.kill_grace), (Order::Kill, KILL_CONFIRM)][..];
-        if let Some(counterpart) = &command.counterpart {
-            let end = async {
-                if counterpart.end().await {
-                    drop(self.child.wait().await);
-                }
-            };
-            // What does not end with its counterpart has nothing to clean up.
-            drop(time::timeout(command.kill_grace, end).await);
-            orders = &orders[1..];
-        }
-        for &(order, limit) in orders {
-            if time::timeout(limit, self.gone(order, &mut left)).await.is_ok() {
-                self.over = true;
-                return Ok(());
-            }
-        }
-        let program = command.program.clone();
-        Err(Error::Unkillable { pids: left, program, waited: KILL_CONFIRM })
-    }
-
-    /// Gives the order to whatever of the tree is still there, until nothing is. Keeps in `left` who was there last.
-    async fn gone(&mut self, order: Order, left: &mut Vec<u32>) {
-        let Self { supervisor, tree, .. } = self;
-        if until_gone(&supervisor.registry, tree, order, left).await.is_err() {
-            // Nothing to be seen: only the group can be asked for. A child that nobody has waited for is in it.
-            loop {
-                self.tree.order_group(order);
-                drop(self.child.wait().await);
-                *left = self.tree.group().into_iter().collect();
-                if left.is_empty() {
-                    break;
-                }
-                time::sleep(LOOK_PAUSE).await;
-            }
-        }
-        // A zombie until now. That this fails means that it is gone already.
-        drop(self.child.wait().await);
-    }
-
-    /// What the tree is doing, where that can be seen.
-    async fn activity(&mut self) -> Option<super::Activity> {
-        let census = self.supervisor.registry.census().await.ok()?;
-        Some(self.tree.activity(&census))
-    }
-}
-
-/// Gives the order to whatever of the tree is still there, until nothing is. Keeps in `left` who was there last.
-async fn until_gone(
-    registry: &Registry,
-    tree: &mut Tree,
-    order: Order,
-    left: &mut Vec<u32>,
-) -> io::Result<()> {
-    let mut pause = Duration::from_millis(1);
-    let mut looked_in_vain = 0;
-    // Processes that are started while others are looked at can be missed once.
-    while looked_in_vain < 2 {
-        let census = registry.census().await?;
-        *left = tree.order(&census, order);
-        if left.is_empty() {
-            looked_in_vain += 1;
-            continue;
-        }
-        looked_in_vain = 0;
-        time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK_PAUSE);
-    }
-    Ok(())
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.tree.order_group(Order::Kill);
-        }
-        self.supervisor.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "one of the places that start children")]
-fn spawn(command: &Command, mark: &Mark) -> io::Result<Child> {
-    let start = |program: &Path, script: Option<&Path>| {
-        let mut child = tokio::process::Command::new(program);
-        if let Some(script) = script {
-            child.arg(script);
-        } else {
-            platform::set_name(&mut child, &command.program);
-        }
-        if let Some(cwd) = &command.cwd {
-            child.current_dir(cwd);
-        }
-        platform::own_group(&mut child);
-        child
-            .args(&command.args)
-            .env_clear()
-            .envs(command.env.0.iter().map(|(name, value)| (name, value)))
-            .env(Mark::VARIABLE, mark.value(command.env.get(Mark::VARIABLE)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-    };
-    let program = platform::find_program(command)?;
-    let child = start(&program, None);
-    match child {
-        // A script without a first line that names its interpreter: execvp, which Node uses, hands it to sh.
-        Err(error) if platform::is_script_without_interpreter(&error) => {
-            start(Path::new("/bin/sh"), Some(&program))
-        }
-        other => other,
-    }
-}
-
-fn spawn_error(source: io::Error, command: &Command) -> Error {
-    if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
-        let text = format!(
-            "command, args, cwd and env of '{}' must be strings without null bytes",
-            command.program
-        );
-        return Error::InvalidInput(InvalidInput::bad_value(text.replace('\0', "\\0")));
-    }
-    Error::Spawn { source, program: command.program.clone(), args: command.args.clone() }
 }

@@ -33,10 +33,9 @@ impl RenderExecutor {
 
     /// Runs the command of a chunk; `limits` has everything but what to run.
     pub(super) async fn execute(&self, chunk: &Chunk, limits: WorkerJob) -> Result<WorkerResult> {
-        let mut words = process::split(chunk.command.as_deref().unwrap_or_default())?.into_iter();
-        let command = words.next().unwrap_or_default();
+        let (command, args) = process::program_of(chunk.command.as_deref().unwrap_or_default())?;
         let cwd = Some(self.workspace_dir.clone());
-        let job = WorkerJob { command, args: words.collect(), cwd, ..limits };
+        let job = WorkerJob { command, args, cwd, ..limits };
         self.adapter.execute(job).await
     }
 }

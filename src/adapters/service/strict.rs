@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Call, ChunkRequest, Endpoint, Fields, Reply, Said, Surroundings, first_url};
+use super::{Call, ChunkRequest, Endpoint, Fields, Reply, Said, Surroundings, chunk_of, first_url};
 use crate::{
     Result,
     adapters::Error,
-    model::{ChunkId, WorkerJob, WorkerResult},
+    model::{WorkerJob, WorkerResult},
 };
 
 /// One such service.
@@ -40,10 +40,9 @@ impl StrictService {
     fn request(&self, job: &WorkerJob) -> Result<ChunkRequest, Error> {
         let url = first_url([job.job_def_url.as_deref(), self.job_def_url.as_deref()]);
         let missing =
-            |what| Error::Incomplete(format!("{} requires {what} to be set", self.adapter));
-        let url = url.ok_or_else(|| missing(self.no_url))?;
-        let chunk: ChunkId = job.chunk_id.ok_or_else(|| missing("job.meta.chunkId"))?;
-        Ok(ChunkRequest::new(chunk, url))
+            || Error::Incomplete(format!("{} requires {} to be set", self.adapter, self.no_url));
+        let url = url.ok_or_else(missing)?;
+        Ok(ChunkRequest::new(chunk_of(job, self.adapter)?, url))
     }
 
     fn read(&self, said: &Said) -> Result<Reply> {

@@ -13,7 +13,7 @@ use crate::{
         Error, JobExecutionOptions,
         upload::{Stored, Upload},
     },
-    storage::{ArtifactStorage, stored_id},
+    storage::{ArtifactStorage, output_id},
     task,
 };
 
@@ -73,10 +73,7 @@ impl Run<'_> {
             return self.verified(chunk, result, self.adapter.is_local()).await;
         };
         let path = resolve(&self.folder, file);
-        let id = match self.options.job_def_url.as_deref().and_then(stored_id) {
-            Some(id) => id.to_owned(),
-            None => self.job.id()?,
-        };
+        let id = output_id(self.options.job_def_url.as_deref(), self.job)?;
         let local = path.to_string_lossy();
         let brought = storage.download_chunk_output(&id, url, &local);
         match self.work.run_until_cancelled(brought).await {

@@ -106,10 +106,10 @@ impl Run<'_> {
         }
         let here = self.local.filter(|_| !self.adapter.runs_commands());
         let adapter = self.options.merge_adapter.as_deref().or(here).unwrap_or(self.adapter);
-        let mut words = process::split(command)?.into_iter();
+        let (program, args) = process::program_of(command)?;
         let job = WorkerJob {
-            command: words.next().unwrap_or_default(),
-            args: words.collect(),
+            command: program,
+            args,
             cwd: Some(self.folder.clone()),
             cancel: self.options.abort.token.clone(),
             kill_grace: Some(self.options.kill_grace),

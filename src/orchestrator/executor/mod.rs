@@ -217,12 +217,11 @@ impl Run<'_> {
             keep: true,
         };
         let output_file = self.job.chunks[chunk.index].output_file.as_deref();
-        let mut words =
-            process::split(self.job.chunks[chunk.index].command.as_deref().unwrap_or_default())?
-                .into_iter();
+        let command = self.job.chunks[chunk.index].command.as_deref().unwrap_or_default();
+        let (command, args) = process::program_of(command)?;
         let job = WorkerJob {
-            command: words.next().unwrap_or_default(),
-            args: words.collect(),
+            command,
+            args,
             cwd: Some(self.folder.clone()),
             timeout: options.chunk_timeout,
             stall_timeout: options.stall_timeout,

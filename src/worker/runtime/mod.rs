@@ -23,7 +23,7 @@ use crate::{
     adapters::{WorkerAdapter, see},
     model::{Chunk, ChunkId, FileSeen, JobSpec, Text, WorkerJob, WorkerResult},
     process::KILL_GRACE,
-    storage::{ArtifactStorage, stored_id},
+    storage::{ArtifactStorage, output_id},
     task,
 };
 
@@ -235,10 +235,7 @@ impl WorkerRuntime {
         else {
             return Ok(None);
         };
-        let id = match stored_id(&run.job_path) {
-            Some(id) => id.to_owned(),
-            None => spec.id()?,
-        };
+        let id = output_id(Some(&run.job_path), spec)?;
         // There is no place for what belongs to no job.
         Ok((!id.is_empty()).then_some(Outputs { storage, id, chunk: run.chunk_id }))
     }

@@ -1,21 +1,18 @@
-//! What there is once per JavaScript environment, and the executor of the futures that live in it.
+//! What there is once per JavaScript environment.
+
+mod executor;
+mod keep_alive;
 
 use std::{
-    any::Any,
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     ffi::c_void,
-    fmt,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    ptr,
-    rc::{Rc, Weak},
+    fmt, ptr,
+    rc::Rc,
     sync::{Arc, LazyLock},
 };
 
 use async_task::Runnable;
-use futures_util::future::LocalBoxFuture;
 use napi::sys;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -25,8 +22,12 @@ use tokio::{
 #[cfg(feature = "http")]
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::{
+    executor::yield_to_event_loop,
+    keep_alive::{KeepAlive, Spawner},
+};
 use super::{
-    context::{AsyncContext, Current},
+    context::Current,
     hub::Hub,
     pristine::Pristine,
     promise::ListenerPool,
@@ -38,7 +39,6 @@ use super::{
 use crate::{
     adapters::Remains,
     process::{Guardian, Supervisor},
-    task::LocalSpawner,
 };
 
 /// More threads than this have nothing to do: they start processes and wait.
@@ -124,7 +124,7 @@ impl State {
                 js.0,
                 ptr::null(),
                 0,
-                Some(turn),
+                Some(executor::turn),
                 ptr::null_mut(),
                 &raw mut on_turn,
             )
@@ -173,123 +173,6 @@ impl State {
     pub(super) fn set_realm(&self, realm: Rc<Realm>) {
         *self.realm.borrow_mut() = Some(realm);
     }
-
-    /// Does `work`, then everything that has become ready by it. All native code that JavaScript calls runs in here.
-    pub(super) fn enter<T>(&self, work: impl FnOnce(&Self) -> T) -> T {
-        let _runtime = self.runtime.enter();
-        let outermost = Entered::new(&self.entered);
-        let result = work(self);
-        if outermost.is_some() {
-            self.run_ready();
-        }
-        result
-    }
-
-    /// As [`State::enter`], for what a microtask does: where the turn of the event loop has lasted too long, what became
-    /// ready goes on in the next one.
-    pub(super) fn enter_microtask(&self, work: impl FnOnce(&Self)) {
-        if !self.turn.is_overdue() {
-            self.enter(work);
-            return;
-        }
-        let outermost = Entered::new(&self.entered);
-        work(self);
-        drop(outermost);
-        self.next_turn();
-    }
-
-    /// Goes on in the next turn of the event loop: with messages, with what is ready, and with those who wait for it.
-    ///
-    /// A message would not do: Node calls the function of the hub again and again as long as there are messages, all
-    /// in one turn.
-    pub(super) fn next_turn(&self) {
-        if !self.turn_asked.replace(true) {
-            let arguments = [self.on_turn.get()];
-            // There is no JavaScript to throw.
-            drop(self.js.call(self.js.undefined(), self.set_immediate.get(), &arguments));
-        }
-    }
-
-    fn begin_turn(&self) {
-        self.turn_asked.set(false);
-        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()) {
-            // Whoever waited may be gone.
-            let _ = waiting.send(());
-        }
-        self.enter(|_| ());
-        Hub::drain(self);
-    }
-
-    /// Continues a future when the native code on the stack is done.
-    pub(super) fn ready(&self, runnable: Runnable) {
-        self.ready.borrow_mut().push_back(runnable);
-    }
-
-    fn run_ready(&self) {
-        loop {
-            let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
-            // A panic is a bug of ours; promises turn it into a rejection before it comes here.
-            self.js.scope(|| drop(catch_unwind(AssertUnwindSafe(|| runnable.run()))));
-        }
-    }
-
-    /// Runs `work` on this thread to its end, in the asynchronous context of now, and keeps the process alive until then.
-    pub(super) fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
-        let (kept, context) = (KeepAlive::new(self), AsyncContext::current(self));
-        let hub = Arc::clone(&self.hub);
-        let key = self.js.0 as usize;
-        let schedule = move |runnable: Runnable| schedule(&hub, key, runnable);
-        let future = async move {
-            let mut work = pin!(work);
-            poll_fn(|waker| context.enter(|| work.as_mut().poll(waker))).await;
-            drop(kept);
-        };
-        let (runnable, task) = async_task::spawn_local(future, schedule);
-        task.detach();
-        self.enter(|state| state.ready(runnable));
-    }
-}
-
-/// Native code is on the stack. Undone also when it panics.
-struct Entered<'a>(&'a Cell<bool>);
-
-impl<'a> Entered<'a> {
-    /// `None` when it was there before.
-    fn new(entered: &'a Cell<bool>) -> Option<Self> {
-        (!entered.replace(true)).then(|| Self(entered))
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
-
-/// Continues a task on its thread: when the native code on the stack there is done, or by a message.
-fn schedule(hub: &Hub, key: usize, runnable: Runnable) {
-    if hub.is_here() {
-        // At the end of a thread there is no state any more, and the hub knows it.
-        let here = STATES
-            .try_with(|states| {
-                states.borrow().iter().find(|state| state.js.0 as usize == key).cloned()
-            })
-            .ok()
-            .flatten();
-        if let Some(state) = here.filter(|state| state.entered.get()) {
-            state.ready(runnable);
-            return;
-        }
-    }
-    hub.run(runnable);
-}
-
-/// Called by Node when the turn of the event loop that was asked for has come.
-unsafe extern "C" fn turn(env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
-    if let Some(state) = State::existing(Js(env)) {
-        state.begin_turn();
-    }
-    ptr::null_mut()
 }
 
 /// Ends everything of an environment that is about to go.
@@ -307,74 +190,6 @@ unsafe extern "C" fn end(env: *mut c_void) {
     drop(state.realm.borrow_mut().take());
     // Futures that were ready hold values of the environment: they are forgotten, like those that wait.
     std::mem::forget(std::mem::take(&mut *state.ready.borrow_mut()));
-}
-
-/// Lets the event loop do what else it has to do.
-pub(super) async fn yield_to_event_loop(state: &State) {
-    let (send, turn) = oneshot::channel();
-    state.waiting.borrow_mut().push(send);
-    state.next_turn();
-    // An error means that the environment is gone, and this future with it.
-    drop(turn.await);
-}
-
-/// Keeps the process alive.
-pub(super) struct KeepAlive(Rc<State>);
-
-impl KeepAlive {
-    pub(super) fn new(state: &Rc<State>) -> Self {
-        if state.pending.replace(state.pending.get() + 1) == 0 {
-            state.hub.keep_alive(state.js, true);
-        }
-        Self(Rc::clone(state))
-    }
-}
-
-impl Drop for KeepAlive {
-    fn drop(&mut self) {
-        let pending = self.0.pending.get() - 1;
-        self.0.pending.set(pending);
-        if pending == 0 {
-            self.0.hub.keep_alive(self.0.js, false);
-        }
-    }
-}
-
-/// Lets the manager's jobs run on the JavaScript thread.
-#[derive(Clone)]
-pub(super) struct Spawner(pub(super) Rc<State>);
-
-impl LocalSpawner for Spawner {
-    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        self.0.spawn(work);
-    }
-
-    fn at_end(&self, last: Box<dyn FnOnce()>) -> Box<dyn Any> {
-        let state = &self.0;
-        let number = state.guards.replace(state.guards.get() + 1);
-        state.ends.borrow_mut().insert(number, last);
-        Box::new(AtEnd { state: Rc::downgrade(state), number })
-    }
-}
-
-/// Something is to be done when the environment ends, until this is dropped.
-struct AtEnd {
-    state: Weak<State>,
-    number: u64,
-}
-
-impl Drop for AtEnd {
-    fn drop(&mut self) {
-        if let Some(state) = self.state.upgrade() {
-            state.ends.borrow_mut().remove(&self.number);
-        }
-    }
-}
-
-impl fmt::Debug for Spawner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spawner")
-    }
 }
 
 impl fmt::Debug for State {
