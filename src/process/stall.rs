@@ -39,7 +39,7 @@ struct FileLook<'a> {
 impl FileLook<'_> {
     /// What was seen last. A disk that does not answer is no sign of life.
     async fn take(&mut self, patience: Duration) -> FileSigns {
-        let Some(path) = self.path else { return None };
+        let path = self.path?;
         let look = self.pending.get_or_insert_with(|| {
             let path = path.to_owned();
             tokio::task::spawn_blocking(move || {
