@@ -69,3 +69,81 @@ impl Event {
         Some((code, exit["oom_killed"] == true))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Exit code and standard error of a machine that looks like this, `None` while it runs, or why there is neither.
+    fn outcome(machine: Value) -> Result<Option<(i32, String)>, String> {
+        let seen: Seen = serde_json::from_value(machine).unwrap();
+        let outcome = seen.outcome("m1").map_err(|failure| failure.text)?;
+        Ok(outcome.map(|reply| (reply.exit_code, reply.stderr)))
+    }
+
+    fn exited(exit: &Value) -> Value {
+        json!({ "type": "exit", "status": "stopped", "request": { "exit_event": exit } })
+    }
+
+    #[test]
+    fn exit_code_is_that_of_the_newest_exit_that_has_one() {
+        let old = || exited(&json!({ "exit_code": 1 }));
+        let by_monitor = json!({
+            "type": "exit",
+            "request": { "MonitorEvent": { "exit_event": { "exit_code": 4 } } },
+        });
+        let too_small = exited(&json!({ "exit_code": 137, "oom_killed": true }));
+        let other = json!({ "type": "start", "request": { "exit_event": { "exit_code": 9 } } });
+        for (events, code, stderr) in [
+            (json!([exited(&json!({ "exit_code": 0 })), old()]), 0, ""),
+            (json!([exited(&json!({ "exit_code": -7, "oom_killed": false }))]), -7, ""),
+            (json!([exited(&json!({})), old()]), 1, ""),
+            (json!([exited(&json!({ "exit_code": "0" })), old()]), 1, ""),
+            (json!([exited(&json!({ "exit_code": 4_294_967_296_u64 })), old()]), 1, ""),
+            (json!([{ "type": "exit" }, old()]), 1, ""),
+            (json!([other, old()]), 1, ""),
+            (json!([by_monitor]), 4, ""),
+            (json!([too_small]), 137, "Machine m1 ran out of memory.\n"),
+        ] {
+            let seen = outcome(json!({ "state": "stopped", "events": events }));
+            assert_eq!(seen, Ok(Some((code, stderr.to_owned()))), "{events}");
+        }
+    }
+
+    #[test]
+    fn state_tells_whether_it_has_ended() {
+        let events = json!([exited(&json!({ "exit_code": 3 }))]);
+        for (state, is_over) in [
+            ("created", false),
+            ("starting", false),
+            ("started", false),
+            ("stopping", false),
+            ("suspended", false),
+            ("stopped", true),
+            ("failed", true),
+            ("destroying", true),
+            ("destroyed", true),
+        ] {
+            let seen = outcome(json!({ "state": state, "events": events }));
+            assert_eq!(seen, Ok(is_over.then(|| (3, String::new()))), "{state}");
+        }
+    }
+
+    #[test]
+    fn end_without_an_exit_is_a_failure_that_tells_what_was_seen_last() {
+        for (events, last) in [
+            (json!([]), "state: stopped"),
+            (
+                json!([{ "type": "start", "status": "started" }]),
+                "state: stopped, last event: start started",
+            ),
+            (json!([exited(&json!({}))]), "state: stopped, last event: exit stopped"),
+        ] {
+            let text = format!("Fly Machine m1 has not said how it ended ({last})");
+            assert_eq!(outcome(json!({ "state": "stopped", "events": events })), Err(text));
+        }
+        assert_eq!(outcome(json!({ "state": "started" })), Ok(None));
+    }
+}
