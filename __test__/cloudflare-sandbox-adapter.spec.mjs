@@ -218,6 +218,16 @@ describe('an end before its time', () => {
     gone()
   })
 
+  it.skipIf(!hasShell)('while nobody ever looks destroys the sandbox (needs curl, setsid, pkill)', async () => {
+    await start()
+    const stop = new AbortController()
+    const running = make({ pollIntervalMs: Infinity }).execute(sh('sleep 60', { signal: stop.signal }))
+    await until(() => api.commands.length === 1, 'the command')
+    stop.abort()
+    expect(await running).toMatchObject({ exitCode: 1, stderr: `${PREFIX}Job was cancelled` })
+    gone()
+  })
+
   it('while it is being made destroys it afterwards', async () => {
     let open
     const held = new Promise((resolve) => (open = resolve))

@@ -109,6 +109,12 @@ describe.skipIf(!hasShell)('a server (needs curl and sh)', () => {
     gone()
   })
 
+  it('may have all the time there is', async () => {
+    await start()
+    expect((await make({ timeoutMs: Infinity }).execute(sh('true'))).exitCode).toBe(0)
+    gone()
+  })
+
   it('survives faults of the API', { timeout: 30_000 }, async () => {
     const faults = [
       (_, response) => response.writeHead(503).end(),

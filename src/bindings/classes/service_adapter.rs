@@ -8,6 +8,7 @@ use napi::{Env, Unknown, bindgen_prelude::This};
 
 #[cfg(feature = "http")]
 use super::super::{
+    convert::duration,
     js::UserStorage,
     realm::{RealmConsole, RealmEnvironment},
     state::Spawner,
@@ -142,9 +143,7 @@ impl<'a> Config<'a> {
     /// A number of milliseconds above 0.
     #[cfg(feature = "http")]
     pub(super) fn millis(&self, name: &CStr, default: Duration) -> Result<Duration> {
-        let millis = self.number(name)?.filter(|millis| *millis > 0.0);
-        let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0);
-        Ok(millis.map_or(default, |millis| duration(millis).unwrap_or(Duration::MAX)))
+        Ok(self.number(name)?.and_then(duration).unwrap_or(default))
     }
 
     /// A storage.
