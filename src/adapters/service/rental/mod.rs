@@ -1,11 +1,13 @@
 //! What is rented for one command, and given back whatever happens.
 
 use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
     pin::{Pin, pin},
     rc::Rc,
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{Call, Failure, Surroundings, poll};
@@ -66,7 +68,7 @@ impl Surroundings {
             match life.await {
                 Ok(leftover) => warn_of_leftover::<R>(&*console, leftover),
                 // A panic in a task is a bug of ours and goes on in the caller.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Err(error) => resume_unwind(error.into_panic()),
             }
         };
         if let Ok(ended) = ended {
@@ -111,10 +113,18 @@ async fn live<R: Rental>(
             }
         },
     };
-    let call = tokio::select! {
+    let worked = tokio::select! {
         biased;
-        call = &mut stop => call,
-        outcome = rental.work(&thing) => Call::Answered(outcome),
+        call = &mut stop => Ok(call),
+        outcome = AssertUnwindSafe(rental.work(&thing)).catch_unwind() => outcome.map(Call::Answered),
+    };
+    let call = match worked {
+        Ok(call) => call,
+        Err(panic) => {
+            // What costs money goes first. Whether it went is not told: the panic is.
+            let _ = timeout(PATIENCE, give_back(&rental, &thing)).await;
+            resume_unwind(panic);
+        }
     };
     let patience = if matches!(call, Call::Answered(_)) { PATIENCE } else { grace };
     let mut giving = pin!(give_back(&rental, &thing));
@@ -148,3 +158,6 @@ async fn give_back<R: Rental>(rental: &R, thing: &R::Thing) -> Result<(), Failur
 fn no_answer() -> Failure {
     Failure::passing(format!("no answer within {} s", PATIENCE.as_secs()))
 }
+
+#[cfg(test)]
+mod tests;
