@@ -7,7 +7,7 @@ import { CloudflareSandboxAdapter, JobExecutor, LocalStorageAdapter } from '../i
 import { captureConsole, printed } from './support/console.mjs'
 import { tempFolder } from './support/files.mjs'
 import { spec } from './support/jobs.mjs'
-import { loopback } from './support/loopback.mjs'
+import { loopback, lostAnswers } from './support/loopback.mjs'
 import { startSandboxes } from './support/sandbox.mjs'
 import { rejection, until } from './support/wait.mjs'
 
@@ -172,13 +172,31 @@ describe('what cannot be done', () => {
     expect(result.stderr).not.toContain('Bearer')
   })
 
+  const LEFT = 'Warning: a Cloudflare sandbox may be left: nobody has said whether it was made'
   it.each([
-    [429, 'throttled'],
-    [503, 'transient'],
-  ])('is told with a hint after %i', async (status, kind) => {
+    [429, 'throttled', []],
+    [503, 'transient', [LEFT]],
+  ])('is told with a hint after %i', async (status, kind, warnings) => {
+    const lines = captureConsole()
     await start({ meddle: (_, response) => (response.writeHead(status).end('later'), true) })
     const stderr = `${PREFIX}Failed to create sandbox: HTTP ${status} - later`
     expect(await make().execute(sh('true'))).toMatchObject({ exitCode: 1, stderr, retry: { kind } })
+    await until(() => printed(lines, 'warn').length === warnings.length, 'the warning')
+    expect(printed(lines, 'warn')).toEqual(warnings)
+  })
+
+  it.each(Object.entries(lostAnswers))('is warned of after %s: the sandbox may be there', async (_, lose) => {
+    const lines = captureConsole()
+    await start({
+      meddle: (request, response) => {
+        if (request.method === 'POST') lose(request, response)
+        return false
+      },
+    })
+    const { exitCode, stderr } = await make().execute(sh('true'))
+    expect([exitCode, stderr.startsWith(`${PREFIX}Failed to create sandbox: `)]).toEqual([1, true])
+    await until(() => printed(lines, 'warn').length === 1, 'the warning')
+    expect(printed(lines, 'warn')).toEqual([LEFT])
   })
 
   it('is told where a command is refused', async () => {

@@ -4,7 +4,7 @@ import { FlyMachinesAdapter, JobExecutor } from '../index.js'
 import { captureConsole, printed } from './support/console.mjs'
 import { startFly } from './support/fly.mjs'
 import { spec } from './support/jobs.mjs'
-import { loopback } from './support/loopback.mjs'
+import { loopback, lostAnswers } from './support/loopback.mjs'
 import { rejection, until } from './support/wait.mjs'
 
 /** Nothing of ours may take longer to end than this. The promise is 100 ms; machines that run tests have other work. */
@@ -35,6 +35,7 @@ describe('a machine', () => {
       'POST',
       '/v1/apps/film/machines',
       {
+        name: expect.stringMatching(/^helios-worker-[0-9a-f]{32}$/),
         region: 'fra',
         config: {
           image: 'film:1',
@@ -152,13 +153,52 @@ describe('what cannot be made', () => {
   })
 
   it.each([
-    [429, 'throttled'],
-    [503, 'transient'],
-  ])('rejects with a hint after %i', async (status, kind) => {
-    await start({ meddle: (_, response) => (response.writeHead(status).end('later'), true) })
+    [429, 'throttled', []],
+    // It may have been made all the same, and cannot be looked for here.
+    [503, 'transient', ['Warning: a Fly Machine may be left: 403 Forbidden no']],
+  ])('rejects with a hint after %i', async (status, kind, warnings) => {
+    const lines = captureConsole()
+    await start({
+      meddle: ({ method }, response) => {
+        if (method === 'POST') response.writeHead(status).end('later')
+        else response.writeHead(403).end('no')
+        return true
+      },
+    })
     const error = await rejection(() => make(fly.url).execute(job()))
     expect(error.retry).toEqual({ kind })
     expect(error.message).toMatch(new RegExp(`^Failed to create Fly Machine: ${status} .* later$`))
+    await until(() => printed(lines, 'warn').length === warnings.length, 'the warning')
+    expect(printed(lines, 'warn')).toEqual(warnings)
+  })
+
+  it.each(Object.entries(lostAnswers))('may be there all the same after %s: it is deleted', async (_, lose) => {
+    const lines = captureConsole()
+    await start({
+      meddle: (request, response) => {
+        if (request.method === 'POST') lose(request, response)
+        return false
+      },
+    })
+    const error = await rejection(() => make(fly.url).execute(job()))
+    expect(error.message).toMatch(/^Failed to create Fly Machine: /)
+    await until(() => fly.deleted.length === 1, 'the machine to be deleted')
+    expect([fly.machines.size, printed(lines, 'warn')]).toEqual([0, []])
+  })
+
+  it('may be there only a moment later', async () => {
+    let looks = 0
+    await start({
+      meddle: (request, response) => {
+        if (request.method === 'POST') lostAnswers['a reset'](request, response)
+        if (request.method !== 'GET' || (looks += 1) > 1) return false
+        response.end('[]')
+        return true
+      },
+    })
+    await rejection(() => make(fly.url).execute(job()))
+    await until(() => fly.deleted.length === 1, 'the machine to be deleted')
+    expect(looks).toBe(2)
   })
 
   it('rejects where nobody listens, without the token', async () => {

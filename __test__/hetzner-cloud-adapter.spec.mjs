@@ -6,7 +6,7 @@ import { captureConsole, printed } from './support/console.mjs'
 import { tempFolder } from './support/files.mjs'
 import { startHetzner, startResults } from './support/hetzner.mjs'
 import { spec } from './support/jobs.mjs'
-import { loopback } from './support/loopback.mjs'
+import { loopback, lostAnswers } from './support/loopback.mjs'
 import { rejection, until } from './support/wait.mjs'
 
 /** Nothing of ours may take longer to end than this. The promise is 100 ms; machines that run tests have other work. */
@@ -157,6 +157,9 @@ describe('a result channel', () => {
 })
 
 describe('what cannot be made', () => {
+  // Others are about the list of servers, which the end of a test may have cut off.
+  const left = (lines) => printed(lines, 'warn').filter((line) => line.includes('may be left'))
+
   it('is told when the token is wrong', async () => {
     captureConsole()
     await start()
@@ -166,15 +169,39 @@ describe('what cannot be made', () => {
   })
 
   it.each([
-    [429, 'throttled'],
-    [503, 'transient'],
-    [412, 'fatal'],
-  ])('is told with a hint after %i', async (status, kind) => {
+    [429, 'throttled', []],
+    // It may have been made all the same, and cannot be looked for here.
+    [503, 'transient', ['Warning: a server at Hetzner may be left: 403 Forbidden']],
+    [412, 'fatal', []],
+  ])('is told with a hint after %i', async (status, kind, warnings) => {
+    const lines = captureConsole()
     await start({
-      meddle: (request, response) => request.method === 'POST' && (response.writeHead(status).end('no'), true),
+      meddle: ({ method, url }, response) => {
+        if (method === 'POST') response.writeHead(status).end('no')
+        else if (url.includes('?name=')) response.writeHead(403).end()
+        return response.headersSent
+      },
     })
     const result = await make().execute(sh('true'))
     expect(result).toMatchObject({ exitCode: 1, stderr: `Failed to create server: ${status} - no`, retry: { kind } })
+    await until(() => left(lines).length === warnings.length, 'the warning')
+    expect(left(lines)).toEqual(warnings)
+  })
+
+  it.each(Object.entries(lostAnswers))('may be there all the same after %s: it is deleted', async (_, lose) => {
+    const lines = captureConsole()
+    await start({
+      boot: false,
+      meddle: (request, response) => {
+        if (request.method === 'POST') lose(request, response)
+        return false
+      },
+    })
+    const { exitCode, stderr } = await make().execute(sh('true'))
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/^Failed to create server: /)])
+    await until(() => hetzner.deleted.length === 1, 'the server to be deleted')
+    expect(left(lines)).toEqual([])
+    gone()
   })
 
   it('is told where nobody listens', async () => {

@@ -33,17 +33,19 @@ export async function startFly({ app = 'film', token = 'fly-token', begin = () =
     } catch {
       return say(response, 400, { error: 'invalid JSON' })
     }
-    const { config, region, ...unknown } = order
+    const { name, config, region, ...unknown } = order
     const odd = [...Object.keys(unknown), ...Object.keys(config ?? {}).filter((key) => !CONFIG.includes(key))]
     if (odd.length > 0) return say(response, 400, { error: `unknown fields: ${odd}` })
     if (typeof config?.image !== 'string') return say(response, 422, { error: 'config.image is required' })
     if (Object.values(config.env ?? {}).some((value) => typeof value !== 'string'))
       return say(response, 422, { error: 'config.env must have strings' })
+    if ([...fly.machines.values()].some((machine) => machine.name === name))
+      return say(response, 409, { error: 'already_exists: unique machine name violation' })
     const id = `machine${fly.machines.size}`
     const event = { type: 'launch', status: 'created', source: 'user', timestamp: Date.now() }
     const machine = {
       id,
-      name: `calm-${id}`,
+      name: name ?? `calm-${id}`,
       state: 'created',
       region: region ?? 'ams',
       instance_id: `${id}-life`,
@@ -86,6 +88,7 @@ export async function startFly({ app = 'film', token = 'fly-token', begin = () =
       return say(response, 404, { error: 'not found' })
     if (name !== app) return say(response, 404, { error: 'app not found' })
     if (request.method === 'POST' && id === undefined) return create(body, response)
+    if (request.method === 'GET' && id === undefined) return say(response, 200, [...fly.machines.values()])
     const machine = fly.machines.get(id)
     if (!machine) return say(response, 404, { error: 'machine not found' })
     if (request.method === 'GET' && verb === 'wait') return wait(machine, searchParams, response)

@@ -68,8 +68,11 @@ export async function startHetzner({ token = 'hetzner-token', meddle = () => fal
       return refuse(response, 404, 'not_found', 'not found')
     if (request.method === 'POST' && id === undefined) return create(body, response)
     if (request.method === 'GET' && id === undefined) {
-      const [label, value] = searchParams.get('label_selector').split('=')
-      const found = [...hetzner.servers.values()].filter(({ labels }) => labels[label] === value)
+      const [label, value] = searchParams.get('label_selector')?.split('=') ?? []
+      const asked = searchParams.get('name')
+      const found = [...hetzner.servers.values()]
+        .filter(({ labels }) => label === undefined || labels[label] === value)
+        .filter(({ name }) => asked === null || name === asked)
       return say(response, 200, { servers: found, meta: { pagination: { page: 1, next_page: null } } })
     }
     const server = hetzner.servers.get(Number(id))

@@ -63,6 +63,19 @@ export function barrier(count) {
   }
 }
 
+/** What becomes of the answer to an order that has been taken: called before it is taken. None says what was made. */
+export const lostAnswers = {
+  'a reset': (request, response) => void (response.end = () => request.socket.resetAndDestroy()),
+  'a proxy that answers': (_, response) => instead(response, 502, 'bad gateway'),
+  'a success without sense': (_, response) => instead(response, 200, '<html>'),
+}
+
+function instead(response, status, body) {
+  const { writeHead, end } = response
+  response.writeHead = () => response
+  response.end = () => end.call(writeHead.call(response, status), body)
+}
+
 /** What every fault does to an answer; none of them gives a whole one. */
 export const faults = {
   'a reset before the answer': (request) => void request.socket.resetAndDestroy(),

@@ -144,24 +144,28 @@ pub(crate) struct Error {
     text: String,
     /// Whether to ask again.
     pub(crate) retry: RetryHint,
+    /// Whether the service has heard what was asked, as far as that is known.
+    pub(crate) is_heard: bool,
 }
 
 impl Error {
     /// Something that was not to be expected of request or answer.
     pub(crate) fn malformed(text: &str) -> Self {
-        Self { text: text.to_owned(), retry: FATAL }
+        Self { text: text.to_owned(), retry: FATAL, is_heard: false }
     }
 
     fn too_long() -> Self {
-        Self { text: format!("the answer is longer than {MAX_BODY} bytes"), retry: FATAL }
+        let text = format!("the answer is longer than {MAX_BODY} bytes");
+        Self { text, retry: FATAL, is_heard: true }
     }
 }
 
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let retry = if error.is_builder() { FATAL } else { TRANSIENT };
+        let is_heard = !error.is_builder() && !error.is_connect();
         // A URL may have a key in it.
-        Self { text: describe(&error.without_url()), retry }
+        Self { text: describe(&error.without_url()), retry, is_heard }
     }
 }
 

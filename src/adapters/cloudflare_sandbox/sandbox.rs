@@ -9,9 +9,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    super::service::{Endpoint, Failure, Fields, Rental, Reply, Said, poll},
+    super::service::{Endpoint, Failure, Fields, NotRented, Rental, Reply, Said, poll},
     script,
 };
+use crate::cloud::http;
 
 /// A sandbox for one chunk.
 pub(super) struct Sandbox {
@@ -38,11 +39,11 @@ impl Sandbox {
         method: Method,
         path: &[&str],
         body: Option<&Value>,
-    ) -> Result<Said, Failure> {
+    ) -> Result<Said, http::Error> {
         let place =
             ["accounts", &*self.account, "sandbox", "namespaces", &*self.namespace, "sandboxes"];
         let path = [&place[..], path].concat();
-        Ok(self.endpoint.ask(method, &path, &[], body).await?)
+        self.endpoint.ask(method, &path, &[], body).await
     }
 
     /// Runs a command and waits for its end.
@@ -50,7 +51,7 @@ impl Sandbox {
         const FAILED: &str = "Sandbox exec failed: ";
         let asked =
             self.ask(Method::POST, &[id, "exec"], Some(&json!({ "command": command }))).await;
-        let said = asked.map_err(|failure| failure.during(FAILED))?;
+        let said = asked.map_err(|error| Failure::from(error).during(FAILED))?;
         if !said.is_success {
             let text = format!("{FAILED}HTTP {} - {}", said.status, said.body);
             return Err(Failure::answered(text, &said));
@@ -93,20 +94,25 @@ impl Rental for Sandbox {
 
     const WHAT: &'static str = "Cloudflare sandbox";
 
-    async fn rent(&self) -> Result<String, Failure> {
+    async fn rent(&self) -> Result<String, NotRented> {
         const FAILED: &str = "Failed to create sandbox: ";
         // Without `keepAlive` it goes to sleep while nobody asks it anything.
         let asked = self.ask(Method::POST, &[], Some(&json!({ "keepAlive": true }))).await;
-        let said = asked.map_err(|failure| failure.during(FAILED))?;
+        let said = asked.map_err(|error| NotRented::unanswered(error, FAILED))?;
         if !said.is_success {
             let text = format!("{FAILED}HTTP {} - {}", said.status, said.body);
-            return Err(Failure::answered(text, &said));
+            return Err(NotRented::refused(text, &said));
         }
         let id = said
             .object
             .as_ref()
             .and_then(|object| result(object)["id"].as_str().map(str::to_owned));
-        id.ok_or_else(|| Failure::lasting(format!("{FAILED}{}", said.is_no_object())))
+        id.ok_or_else(|| NotRented::untold(format!("{FAILED}{}", said.is_no_object())))
+    }
+
+    /// The API has no names for them, and no list.
+    async fn find(&self) -> Result<Option<String>, Failure> {
+        Err(Failure::lasting("nobody has said whether it was made"))
     }
 
     async fn work(&self, id: &String) -> Result<(String, Reply), Failure> {

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    super::service::{Endpoint, Failure, Rental, Reply, Said, poll},
+    super::service::{Endpoint, Failure, NotRented, Rental, Reply, Said, poll},
     seen::Seen,
 };
+use crate::cloud::http;
 
 /// The pause between two looks at a machine.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -35,9 +36,9 @@ impl Machine {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<Said, Failure> {
+    ) -> Result<Said, http::Error> {
         let path = [&["apps", &*self.app, "machines"], path].concat();
-        Ok(self.endpoint.ask(method, &path, query, body).await?)
+        self.endpoint.ask(method, &path, query, body).await
     }
 
     /// Looks whether it has ended, when the API says that it may be worth it.
@@ -76,15 +77,24 @@ impl Rental for Machine {
 
     const WHAT: &'static str = "Fly Machine";
 
-    async fn rent(&self) -> Result<Made, Failure> {
+    async fn rent(&self) -> Result<Made, NotRented> {
         const FAILED: &str = "Failed to create Fly Machine: ";
         let asked = self.ask(Method::POST, &[], &[], Some(&self.order)).await;
-        let said = asked.map_err(|failure| failure.during(FAILED))?;
+        let said = asked.map_err(|error| NotRented::unanswered(error, FAILED))?;
         if !said.is_success {
             let text = format!("{FAILED}{} {}", said.status_line(), said.body);
-            return Err(Failure::answered(text, &said));
+            return Err(NotRented::refused(text, &said));
         }
-        said.parse().map_err(|why| Failure::lasting(format!("{FAILED}{why}")))
+        said.parse().map_err(|why| NotRented::untold(format!("{FAILED}{why}")))
+    }
+
+    async fn find(&self) -> Result<Option<Made>, Failure> {
+        let said = self.ask(Method::GET, &[], &[("summary", "true")], None).await?;
+        if !said.is_success {
+            return Err(Failure::answered(format!("{} {}", said.status_line(), said.body), &said));
+        }
+        let machines: Vec<Made> = said.parse().map_err(Failure::passing)?;
+        Ok(machines.into_iter().find(|machine| machine.name == self.order["name"]))
     }
 
     async fn work(&self, made: &Made) -> Result<Reply, Failure> {
@@ -100,6 +110,8 @@ impl Rental for Machine {
 #[derive(Debug, Deserialize)]
 pub(super) struct Made {
     id: String,
+    #[serde(default)]
+    name: String,
     /// Which of its lives it is in.
     #[serde(default)]
     instance_id: Option<String>,

@@ -7,6 +7,7 @@ use std::{sync::Mutex, time::Instant};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use self::machine::Machine;
 use super::{
@@ -85,6 +86,8 @@ impl FlyMachinesAdapter {
             return Err(Error::Incomplete(text.to_owned()));
         };
         let mut order = json!({
+            // Nobody else's: by it the machine is found where its id has not come.
+            "name": format!("helios-worker-{}", Uuid::new_v4().simple()),
             "config": {
                 "image": self.config.image_ref,
                 "env": { "HELIOS_JOB_PAYLOAD": ChunkRequest::new(chunk, url).body() },

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::service::{Endpoint, Failure, Rental, Reply, poll},
+    super::service::{Endpoint, Failure, NotRented, Rental, Reply, poll},
     HetznerCloudAdapterConfig,
     leftovers::{EXPIRES, LABEL, WORKER, now},
     script,
@@ -64,6 +64,11 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
+struct Found {
+    servers: Vec<Seen>,
+}
+
+#[derive(Deserialize)]
 struct Seen {
     id: u64,
     status: String,
@@ -114,20 +119,31 @@ impl Rental for Server {
 
     const WHAT: &'static str = "server at Hetzner";
 
-    async fn rent(&self) -> Result<String, Failure> {
+    async fn rent(&self) -> Result<String, NotRented> {
         const FAILED: &str = "Failed to create server: ";
         self.say("Creating server...".to_owned()).await;
         let asked =
             self.endpoint.ask(Method::POST, &["servers"], &[], Some(&self.order.body)).await;
-        let said = asked.map_err(|error| Failure::from(error).during(FAILED))?;
+        let said = asked.map_err(|error| NotRented::unanswered(error, FAILED))?;
         if !said.is_success {
             let text = format!("{FAILED}{} - {}", said.status, said.body);
-            return Err(Failure::answered(text, &said));
+            return Err(NotRented::refused(text, &said));
         }
-        let unread = |why| Failure::lasting(format!("{FAILED}{why}"));
+        let unread = |why| NotRented::untold(format!("{FAILED}{why}"));
         let answer: Answer = said.parse().map_err(unread)?;
         self.say(format!("Server {} created. Waiting for it to end...", answer.server.id)).await;
         Ok(answer.server.id.to_string())
+    }
+
+    async fn find(&self) -> Result<Option<String>, Failure> {
+        // It is nobody else's.
+        let name = self.order.body["name"].as_str().unwrap_or_default();
+        let said = self.endpoint.ask(Method::GET, &["servers"], &[("name", name)], None).await?;
+        if !said.is_success {
+            return Err(Failure::answered(said.status_line(), &said));
+        }
+        let found: Found = said.parse().map_err(Failure::passing)?;
+        Ok(found.servers.first().map(|server| server.id.to_string()))
     }
 
     async fn work(&self, id: &String) -> Result<Reply, Failure> {

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub(super) use endpoint::Endpoint;
 pub(super) use poll::{Failure, poll};
-pub(super) use rental::{Ended, Rental, warn_of_leftover};
+pub(super) use rental::{Ended, NotRented, Rental, warn_of_leftover};
 pub(super) use reply::{Fields, Reply};
 #[cfg(feature = "aws")]
 pub(super) use reply::{json_object, parse};

@@ -10,11 +10,13 @@ use std::{
 use futures_util::FutureExt;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Call, Failure, Surroundings, poll};
-use crate::{console::Console, model::WorkerJob, process::KILL_GRACE};
+use super::{Call, Failure, Said, Surroundings, poll};
+use crate::{cloud::http, console::Console, model::WorkerJob, process::KILL_GRACE};
 
-/// How long something may take to be given back.
+/// How long something may take to be made, to be looked for, or to be given back, when nobody waits for it.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The pauses before each look for what may have been made, in seconds: an order without an answer may still be at work.
+const LOOKS: [u64; 5] = [0, 1, 4, 10, 15];
 
 /// Something that costs money for as long as it is there: a machine, a server, a sandbox.
 pub(in super::super) trait Rental: Send + Sync + 'static {
@@ -25,8 +27,11 @@ pub(in super::super) trait Rental: Send + Sync + 'static {
     /// What comes of its work.
     type Outcome: Send + 'static;
 
-    /// Has one made. Is not dropped half way, as there may be one then that nobody knows.
-    fn rent(&self) -> impl Future<Output = Result<Self::Thing, Failure>> + Send;
+    /// Has one made. When it is dropped half way there may be one.
+    fn rent(&self) -> impl Future<Output = Result<Self::Thing, NotRented>> + Send;
+
+    /// Looks for the one that may have been made though nobody said so. A failure where nobody can know.
+    fn find(&self) -> impl Future<Output = Result<Option<Self::Thing>, Failure>> + Send;
 
     /// Has it do its work. May be dropped half way.
     fn work(
@@ -38,6 +43,31 @@ pub(in super::super) trait Rental: Send + Sync + 'static {
     fn give_back(&self, thing: &Self::Thing) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
+/// Why there is nothing, as far as that is known.
+pub(in super::super) struct NotRented {
+    failure: Failure,
+    /// Whether there may be one all the same.
+    may_exist: bool,
+}
+
+impl NotRented {
+    /// There is no answer.
+    pub(in super::super) fn unanswered(error: http::Error, during: &str) -> Self {
+        Self { may_exist: error.is_heard, failure: Failure::from(error).during(during) }
+    }
+
+    /// The answer is no success. Where it may pass, somebody between may have given it for the service.
+    pub(in super::super) fn refused(text: String, said: &Said) -> Self {
+        let may_exist = said.status == 408 || said.status >= 500;
+        Self { failure: Failure::answered(text, said), may_exist }
+    }
+
+    /// The answer is a success, and does not say what was made.
+    pub(in super::super) fn untold(text: String) -> Self {
+        Self { failure: Failure::lasting(text), may_exist: true }
+    }
+}
+
 /// How a rental ended.
 pub(in super::super) struct Ended<T> {
     pub(in super::super) call: Call<Result<T, Failure>>,
@@ -47,7 +77,8 @@ pub(in super::super) struct Ended<T> {
 
 impl Surroundings {
     /// Rents something for as long as `job` wants it, at most for `limit`. When this is done it has been given back; after an
-    /// abort or a timeout it may still be about to, if the service is slow, and the process is kept alive for that.
+    /// abort or a timeout it may still be about to, if the service is slow, and so may what was ordered and not answered for;
+    /// the process is kept alive for that.
     pub(in super::super) async fn rented<R: Rental>(
         &self,
         job: &WorkerJob,
@@ -107,9 +138,9 @@ async fn live<R: Rental>(
         }
         rented = &mut renting => match rented {
             Ok(thing) => thing,
-            Err(failure) => {
+            Err(NotRented { failure, may_exist }) => {
                 tell(Call::Answered(Err(failure)), None);
-                return None;
+                return if may_exist { seek(&rental).await } else { None };
             }
         },
     };
@@ -122,7 +153,7 @@ async fn live<R: Rental>(
         Ok(call) => call,
         Err(panic) => {
             // What costs money goes first. Whether it went is not told: the panic is.
-            let _ = timeout(PATIENCE, give_back(&rental, &thing)).await;
+            let _ = patiently(give_back(&rental, &thing)).await;
             resume_unwind(panic);
         }
     };
@@ -133,26 +164,47 @@ async fn live<R: Rental>(
         return None;
     }
     tell(call, None);
-    timeout(PATIENCE, giving).await.unwrap_or_else(|_| Err(no_answer())).err()
+    patiently(giving).await
 }
 
 /// Gives back what nobody wanted any more when it was only about to be there.
 async fn abandon<R: Rental>(
     rental: &R,
-    renting: Pin<&mut impl Future<Output = Result<R::Thing, Failure>>>,
+    renting: Pin<&mut impl Future<Output = Result<R::Thing, NotRented>>>,
 ) -> Option<Failure> {
-    let given = async {
-        match renting.await {
-            Ok(thing) => give_back(rental, &thing).await,
-            Err(_) => Ok(()),
+    match timeout(PATIENCE, renting).await {
+        Ok(Ok(thing)) => patiently(give_back(rental, &thing)).await,
+        Ok(Err(NotRented { may_exist: false, .. })) => None,
+        Ok(Err(_)) | Err(_) => seek(rental).await,
+    }
+}
+
+/// Looks for what may have been made though nobody said so, and gives it back.
+async fn seek<R: Rental>(rental: &R) -> Option<Failure> {
+    let sought = async {
+        for pause in LOOKS {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            if let Some(thing) = poll(backoff, || async { rental.find().await.map(Some) }).await? {
+                return give_back(rental, &thing).await;
+            }
         }
+        // Nobody has ever heard of it.
+        Ok(())
     };
-    timeout(PATIENCE, given).await.unwrap_or_else(|_| Err(no_answer())).err()
+    patiently(sought).await
 }
 
 async fn give_back<R: Rental>(rental: &R, thing: &R::Thing) -> Result<(), Failure> {
-    let pause = |asked| Duration::from_millis(100) * 2_u32.pow(asked);
-    poll(pause, || async { rental.give_back(thing).await.map(Some) }).await
+    poll(backoff, || async { rental.give_back(thing).await.map(Some) }).await
+}
+
+fn backoff(asked: u32) -> Duration {
+    Duration::from_millis(100) * 2_u32.pow(asked)
+}
+
+/// Why something is still there for which nobody waits.
+async fn patiently(ending: impl Future<Output = Result<(), Failure>>) -> Option<Failure> {
+    timeout(PATIENCE, ending).await.unwrap_or_else(|_| Err(no_answer())).err()
 }
 
 fn no_answer() -> Failure {
