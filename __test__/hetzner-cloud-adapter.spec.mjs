@@ -156,6 +156,18 @@ describe('a result channel', () => {
   })
 })
 
+it('does not wait for long for a result to be removed', { timeout: 30_000 }, async () => {
+  const lines = captureConsole()
+  await start({ boot: false })
+  results = await startResults({ meddle: ({ method }) => method === 'DELETE' })
+  const started = performance.now()
+  const { stderr } = await make({ timeoutMs: 100 }).execute(sh('true'))
+  expect(stderr).toBe('Execution timeout exceeded')
+  await until(() => results.cut === 1, 'the end of the removal')
+  expect(performance.now() - started).toBeLessThan(15_000)
+  expect([hetzner.servers.size, printed(lines, 'warn')]).toEqual([0, []])
+})
+
 describe('what cannot be made', () => {
   // Others are about the list of servers, which the end of a test may have cut off.
   const left = (lines) => printed(lines, 'warn').filter((line) => line.includes('may be left'))

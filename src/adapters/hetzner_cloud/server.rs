@@ -14,6 +14,11 @@ use super::{
 };
 use crate::{cloud::http, model::OutputSink, storage::Exchange};
 
+/// The longest that a result of 16 MiB may take on its way: a place that says nothing is asked again.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
+/// The longest that its removal may take: nothing depends on it, and it must not look as if the server were still there.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What the API is told to make.
 pub(super) struct Order {
     body: Value,
@@ -96,7 +101,10 @@ impl Server {
 
     /// Fetches what it has handed in.
     async fn result(&self, id: &str) -> Result<Option<Reply>, Failure> {
-        let fetched = async { http::send(http::client()?.get(&self.order.exchange.get)).await };
+        let fetched = async {
+            let request = http::client()?.get(&self.order.exchange.get);
+            http::send(request.timeout(FETCH_TIMEOUT)).await
+        };
         let answer = fetched.await.map_err(|error| {
             Failure::from(error).during(&format!("The result of server {id} cannot be fetched: "))
         })?;
@@ -156,7 +164,8 @@ impl Rental for Server {
         self.endpoint.ask(Method::DELETE, &["servers", id], &[], None).await?.removed()?;
         // Best effort: it is small, and a rule of the bucket may remove it as well.
         if let Ok(client) = http::client() {
-            drop(client.delete(&self.order.exchange.delete).send().await);
+            let request = client.delete(&self.order.exchange.delete);
+            drop(request.timeout(REMOVE_TIMEOUT).send().await);
         }
         Ok(())
     }
