@@ -314,6 +314,58 @@ describe('servers that are left', () => {
     expect(lists.length).toBe(1)
   })
 
+  const leave = (count) => {
+    for (let id = 1; id <= count; id += 1) {
+      const labels = { helios: 'worker', 'helios-expires': '1' }
+      hetzner.servers.set(id, { id, name: `s${id}`, labels, status: 'running', end: () => {} })
+    }
+    hetzner.next = 1000
+  }
+
+  it('are deleted all, however many there are', async () => {
+    const lines = captureConsole()
+    await start({ boot: false })
+    leave(120)
+    await make({ timeoutMs: 50 }).execute(sh('true'))
+    await until(() => hetzner.servers.size === 0, 'all servers to be deleted')
+    expect([hetzner.deleted.length, printed(lines, 'warn')]).toEqual([121, []])
+  })
+
+  it('that cannot be deleted do not keep the others, and are told once', async () => {
+    const lines = captureConsole()
+    await start({
+      boot: false,
+      meddle: (request, response) => {
+        if (request.method !== 'DELETE' || !/\/[23]$/.test(request.url)) return false
+        if (request.url.endsWith('/2')) response.writeHead(423).end('locked')
+        else request.socket.resetAndDestroy()
+        return true
+      },
+    })
+    leave(4)
+    await make({ timeoutMs: 50 }).execute(sh('true'))
+    await until(() => printed(lines, 'warn').length > 0, 'the warning')
+    expect(printed(lines, 'warn')).toEqual([
+      'Warning: servers that are left could not be deleted (2, 3): 423 Locked locked',
+    ])
+    expect([...hetzner.servers.keys()]).toEqual([2, 3])
+  })
+
+  it('are deleted as far as they are known where a page is missing', async () => {
+    const lines = captureConsole()
+    await start({
+      boot: false,
+      meddle: ({ url }, response) => /[?&]page=2/.test(url) && (response.writeHead(500).end(), true),
+    })
+    leave(60)
+    await make({ timeoutMs: 50 }).execute(sh('true'))
+    await until(() => hetzner.servers.size === 10, 'the first page to be deleted')
+    await until(() => printed(lines, 'warn').length > 0, 'the warning')
+    expect(printed(lines, 'warn')).toEqual([
+      'Warning: servers that are left could not be looked for: 500 Internal Server Error',
+    ])
+  })
+
   it('are warned of where they cannot be looked for', async () => {
     const lines = captureConsole()
     await start({

@@ -73,7 +73,10 @@ export async function startHetzner({ token = 'hetzner-token', meddle = () => fal
       const found = [...hetzner.servers.values()]
         .filter(({ labels }) => label === undefined || labels[label] === value)
         .filter(({ name }) => asked === null || name === asked)
-      return say(response, 200, { servers: found, meta: { pagination: { page: 1, next_page: null } } })
+      const [page, size] = ['page', 'per_page'].map((key, at) => Number(searchParams.get(key) ?? [1, 25][at]))
+      const next_page = found.length > page * size ? page + 1 : null
+      const servers = found.slice((page - 1) * size, page * size)
+      return say(response, 200, { servers, meta: { pagination: { page, next_page } } })
     }
     const server = hetzner.servers.get(Number(id))
     if (!server) return refuse(response, 404, 'not_found', 'server not found')

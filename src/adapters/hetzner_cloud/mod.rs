@@ -142,10 +142,18 @@ impl HetznerCloudAdapter {
         let (endpoint, console) = (self.endpoint.clone(), Rc::clone(&self.around.console));
         let tidying = tokio::spawn(async move { leftovers::delete(&endpoint).await });
         self.around.spawner.spawn(Box::pin(async move {
-            if let Ok(Err(failure)) = tidying.await {
-                let text = failure.text;
+            // A panic in it has been told where it was, and is no harm to the command.
+            let Ok(undone) = tidying.await else { return };
+            if let Some(Failure { text, .. }) = undone.looked_for {
                 console.warn(&format!(
                     "Warning: servers that are left could not be looked for: {text}"
+                ));
+            }
+            if let Some((_, Failure { text, .. })) = undone.deleted.first() {
+                let ids: Vec<_> = undone.deleted.iter().map(|(id, _)| id.to_string()).collect();
+                let ids = ids.join(", ");
+                console.warn(&format!(
+                    "Warning: servers that are left could not be deleted ({ids}): {text}"
                 ));
             }
         }));
