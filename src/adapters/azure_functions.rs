@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -22,7 +23,7 @@ pub struct AzureFunctionsAdapterConfig {
     /// Its URL.
     pub service_url: String,
     /// Its [key](https://learn.microsoft.com/azure/azure-functions/function-keys-how-to), if it wants one.
-    pub function_key: Option<String>,
+    pub function_key: Option<Secret>,
     /// Where the definition of the job is, for jobs that do not say it.
     pub job_def_url: Option<String>,
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Result,
-    cloud::failure::FATAL,
+    cloud::{Secret, failure::FATAL},
     model::{WorkerJob, WorkerResult},
 };
 
@@ -25,7 +25,7 @@ pub struct CloudflareWorkersAdapterConfig {
     /// Its URL.
     pub service_url: String,
     /// Its bearer token, if it wants one.
-    pub auth_token: Option<String>,
+    pub auth_token: Option<Secret>,
     /// Where the definition of the job is, for jobs of all owners.
     pub job_def_url: Option<String>,
 }
@@ -42,7 +42,7 @@ pub struct CloudflareWorkersAdapter {
 impl CloudflareWorkersAdapter {
     /// An adapter for one Worker.
     pub fn new(config: CloudflareWorkersAdapterConfig, around: Surroundings) -> Self {
-        let endpoint = Endpoint::bearer(config.service_url, config.auth_token.as_deref());
+        let endpoint = Endpoint::bearer(config.service_url, config.auth_token.as_ref());
         Self { endpoint, job_def_url: config.job_def_url, around }
     }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -17,7 +18,7 @@ pub struct DenoDeployAdapterConfig {
     /// Its URL.
     pub service_url: String,
     /// Its bearer token, if it wants one.
-    pub auth_token: Option<String>,
+    pub auth_token: Option<Secret>,
 }
 
 /// Renders each chunk by a request to a [Deno Deploy](https://docs.deno.com/deploy/).
@@ -29,7 +30,7 @@ impl DenoDeployAdapter {
     pub fn new(config: DenoDeployAdapterConfig, around: Surroundings) -> Self {
         Self(StrictService {
             adapter: "DenoDeployAdapter",
-            endpoint: Endpoint::bearer(config.service_url, config.auth_token.as_deref()),
+            endpoint: Endpoint::bearer(config.service_url, config.auth_token.as_ref()),
             job_def_url: None,
             no_url: "job.meta.jobDefUrl",
             around,

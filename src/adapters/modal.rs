@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     model::{WorkerJob, WorkerResult, json},
 };
 
@@ -22,7 +23,7 @@ pub struct ModalAdapterConfig {
     /// Its URL.
     pub endpoint_url: String,
     /// Its bearer token, if it wants one.
-    pub auth_token: Option<String>,
+    pub auth_token: Option<Secret>,
     /// Which variables it gets.
     pub forward_env: ForwardEnv,
 }
@@ -38,7 +39,7 @@ pub struct ModalAdapter {
 impl ModalAdapter {
     /// An adapter for one function.
     pub fn new(config: ModalAdapterConfig, around: Surroundings) -> Self {
-        let endpoint = Endpoint::bearer(config.endpoint_url, config.auth_token.as_deref());
+        let endpoint = Endpoint::bearer(config.endpoint_url, config.auth_token.as_ref());
         Self { endpoint, forward_env: config.forward_env, around }
     }
 

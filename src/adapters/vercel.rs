@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -17,7 +18,7 @@ pub struct VercelAdapterConfig {
     /// Its URL.
     pub service_url: String,
     /// Its bearer token, if it wants one.
-    pub auth_token: Option<String>,
+    pub auth_token: Option<Secret>,
     /// Where the definition of the job is, for jobs that do not say it.
     pub job_def_url: Option<String>,
 }
@@ -31,7 +32,7 @@ impl VercelAdapter {
     pub fn new(config: VercelAdapterConfig, around: Surroundings) -> Self {
         Self(StrictService {
             adapter: "VercelAdapter",
-            endpoint: Endpoint::bearer(config.service_url, config.auth_token.as_deref()),
+            endpoint: Endpoint::bearer(config.service_url, config.auth_token.as_ref()),
             job_def_url: config.job_def_url,
             no_url: "job.meta.jobDefUrl or config.jobDefUrl",
             around,

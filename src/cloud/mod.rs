@@ -6,3 +6,6 @@ pub(crate) mod failure;
 #[cfg(feature = "gcp")]
 pub mod google;
 pub(crate) mod http;
+mod secret;
+
+pub use secret::Secret;

@@ -14,7 +14,10 @@ use super::{
         BucketOptions, BucketStorage, Connect, Opened, WholeAnswers, client_options, retries,
     },
 };
-use crate::cloud::google::{AccessTokens, GoogleKey};
+use crate::cloud::{
+    Secret,
+    google::{AccessTokens, GoogleKey},
+};
 
 /// Where Google's own is.
 const ENDPOINT: &str = "https://storage.googleapis.com";
@@ -63,7 +66,7 @@ impl GcsOptions {
             Some(GoogleKey::File(path)) => {
                 builder.with_service_account_path(path.to_string_lossy())
             }
-            Some(GoogleKey::Json(key)) => builder.with_service_account_key(key),
+            Some(GoogleKey::Json(Secret(key))) => builder.with_service_account_key(key),
             None => return Ok(Opened::signing(Arc::new(store))),
         };
         let signer = signing.build().ok().map(|signer| Arc::new(signer) as _);

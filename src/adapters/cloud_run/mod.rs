@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Result,
     cloud::{
+        Secret,
         failure::FATAL,
         google::{self, IdTokens},
         http::{self, Answer},
@@ -117,7 +118,7 @@ async fn ask(
 
 async fn post(
     config: &CloudRunAdapterConfig,
-    token: Option<&str>,
+    token: Option<&Secret>,
     body: String,
 ) -> std::result::Result<Answer, Error> {
     Ok(Endpoint::bearer(config.service_url.clone(), token).post(body).await?)

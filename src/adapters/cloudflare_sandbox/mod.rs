@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     error::SystemError,
     model::{WorkerJob, WorkerResult},
     process,
@@ -39,7 +40,7 @@ pub struct CloudflareSandboxAdapterConfig {
     /// Whose they are.
     pub account_id: String,
     /// A token that may make and delete them.
-    pub api_token: String,
+    pub api_token: Secret,
     /// What they are made in.
     pub namespace: String,
     /// What they run in the place of the chunks' own commands.
@@ -56,7 +57,7 @@ impl Default for CloudflareSandboxAdapterConfig {
     fn default() -> Self {
         Self {
             account_id: String::new(),
-            api_token: String::new(),
+            api_token: Secret::default(),
             namespace: String::new(),
             render_command: None,
             poll_interval: Duration::from_secs(30),

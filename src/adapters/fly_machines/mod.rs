@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Result,
+    cloud::Secret,
     model::{WorkerJob, WorkerResult},
 };
 
@@ -26,7 +27,7 @@ const API: &str = "https://api.machines.dev/v1";
 #[derive(Clone, Debug, Default)]
 pub struct FlyMachinesAdapterConfig {
     /// A token that may make machines in the app.
-    pub api_token: String,
+    pub api_token: Secret,
     /// The app they belong to.
     pub app_name: String,
     /// The image they run.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Result,
-    cloud::failure::FATAL,
+    cloud::{Secret, failure::FATAL},
     model::{WorkerJob, WorkerResult},
     storage::Exchange,
 };
@@ -37,7 +37,7 @@ const COMPLETED: &str = "Execution completed.\n";
 #[derive(Clone, Debug)]
 pub struct HetznerCloudAdapterConfig {
     /// A token that may make and delete servers in the project.
-    pub api_token: String,
+    pub api_token: Secret,
     /// Their type, such as `cx22`.
     pub server_type: String,
     /// The image they start with. It needs cloud-init, and curl or wget.
@@ -54,7 +54,7 @@ pub struct HetznerCloudAdapterConfig {
     pub api_url: Option<String>,
     /// Where servers hand in what came of their command, where there is no storage that signs URLs: takes a `PUT` of a name
     /// below it, gives the same back.
-    pub result_url: Option<String>,
+    pub result_url: Option<Secret>,
     /// Which variables commands get.
     pub forward_env: ForwardEnv,
 }
@@ -62,7 +62,7 @@ pub struct HetznerCloudAdapterConfig {
 impl Default for HetznerCloudAdapterConfig {
     fn default() -> Self {
         Self {
-            api_token: String::new(),
+            api_token: Secret::default(),
             server_type: String::new(),
             image: String::new(),
             ssh_key_id: None,
@@ -196,7 +196,7 @@ impl HetznerCloudAdapter {
                 return Ok(exchange);
             }
         }
-        let Some(url) = &self.config.result_url else {
+        let Some(Secret(url)) = &self.config.result_url else {
             return Err(fatal(
                 "HetznerCloudAdapter cannot tell what becomes of a command without config.storage (an S3, R2 or GCS \
                  storage) or config.resultUrl",

@@ -1,6 +1,6 @@
 //! Where a service takes chunks.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Method, RequestBuilder, Url,
@@ -10,26 +10,30 @@ use reqwest::{
 use serde_json::Value;
 
 use super::Said;
-use crate::cloud::http::{self, Answer};
+use crate::cloud::{
+    Secret,
+    http::{self, Answer},
+};
 
 /// The longest that an API may take to answer.
 const API_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A URL, and what shows there who asks.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct Endpoint {
     url: String,
-    key: Option<(HeaderName, String)>,
+    key: Option<(HeaderName, Secret)>,
 }
 
 impl Endpoint {
     /// One that wants a bearer token, if there is one.
-    pub(in super::super) fn bearer(url: String, token: Option<&str>) -> Self {
-        Self { url, key: token.map(|token| (AUTHORIZATION, format!("Bearer {token}"))) }
+    pub(in super::super) fn bearer(url: String, token: Option<&Secret>) -> Self {
+        let bearer = |Secret(token): &Secret| Secret(format!("Bearer {token}"));
+        Self { url, key: token.map(|token| (AUTHORIZATION, bearer(token))) }
     }
 
     /// One that wants a key in a header of its own, if there is one.
-    pub(in super::super) fn keyed(url: String, name: &'static str, key: Option<String>) -> Self {
+    pub(in super::super) fn keyed(url: String, name: &'static str, key: Option<Secret>) -> Self {
         Self { url, key: key.map(|key| (HeaderName::from_static(name), key)) }
     }
 
@@ -65,7 +69,7 @@ impl Endpoint {
 
     /// Says who asks.
     fn show(&self, request: RequestBuilder) -> RequestBuilder {
-        let Some((name, key)) = &self.key else { return request };
+        let Some((name, Secret(key))) = &self.key else { return request };
         match HeaderValue::from_str(key) {
             Ok(mut value) => {
                 value.set_sensitive(true);
@@ -74,12 +78,5 @@ impl Endpoint {
             // The request tells it, without the key.
             Err(_) => request.header(name, key),
         }
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    /// Without the key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
     }
 }

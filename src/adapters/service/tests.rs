@@ -6,7 +6,17 @@ use futures_util::future::LocalBoxFuture;
 
 use super::*;
 use crate::{
-    Result, console::testing::Recorder, model::JobSpec, process::Environment, storage::Exclusions,
+    Result,
+    adapters::{
+        AzureFunctionsAdapterConfig, CloudflareSandboxAdapterConfig,
+        CloudflareWorkersAdapterConfig, DenoDeployAdapterConfig, FlyMachinesAdapterConfig,
+        HetznerCloudAdapterConfig, ModalAdapterConfig, VercelAdapterConfig,
+    },
+    cloud::Secret,
+    console::testing::Recorder,
+    model::JobSpec,
+    process::Environment,
+    storage::Exclusions,
 };
 
 /// Keeps the marks, or fails, or never answers.
@@ -139,6 +149,31 @@ impl Scene {
             .iter()
             .filter(|mark| **mark == ("s3://b/j/job.json".into(), ChunkId::new(7.0)))
             .count()
+    }
+}
+
+#[test]
+fn configs_do_not_show_their_secrets() {
+    let secret = || Secret("hush".to_owned());
+    let holders: [&dyn std::fmt::Debug; 10] = [
+        &AzureFunctionsAdapterConfig { function_key: Some(secret()), ..Default::default() },
+        &CloudflareSandboxAdapterConfig { api_token: secret(), ..Default::default() },
+        &CloudflareWorkersAdapterConfig { auth_token: Some(secret()), ..Default::default() },
+        &DenoDeployAdapterConfig { auth_token: Some(secret()), ..Default::default() },
+        &FlyMachinesAdapterConfig { api_token: secret(), ..Default::default() },
+        &HetznerCloudAdapterConfig {
+            api_token: secret(),
+            result_url: Some(secret()),
+            ..Default::default()
+        },
+        &ModalAdapterConfig { auth_token: Some(secret()), ..Default::default() },
+        &VercelAdapterConfig { auth_token: Some(secret()), ..Default::default() },
+        &Endpoint::bearer(String::new(), Some(&secret())),
+        &Endpoint::keyed(String::new(), "x-key", Some(secret())),
+    ];
+    for holder in holders {
+        let shown = format!("{holder:?}");
+        assert!(shown.contains("Secret") && !shown.contains("hush"), "{shown}");
     }
 }
 

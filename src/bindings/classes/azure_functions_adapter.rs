@@ -27,7 +27,7 @@ impl AzureFunctionsAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = AzureFunctionsAdapterConfig {
                     service_url: config.string(c"serviceUrl")?.unwrap_or_default(),
-                    function_key: config.string(c"functionKey")?,
+                    function_key: config.secret(c"functionKey")?,
                     job_def_url: config.string(c"jobDefUrl")?,
                 };
                 Ok(CoreAzureFunctionsAdapter::new(config, around))

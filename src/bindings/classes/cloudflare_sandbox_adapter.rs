@@ -37,7 +37,7 @@ impl CloudflareSandboxAdapter {
                 )]
                 let config = CloudflareSandboxAdapterConfig {
                     account_id: config.string(c"accountId")?.unwrap_or_default(),
-                    api_token: config.string(c"apiToken")?.unwrap_or_default(),
+                    api_token: config.secret(c"apiToken")?.unwrap_or_default(),
                     namespace: config.string(c"namespace")?.unwrap_or_default(),
                     render_command: config.string(c"renderCommand")?,
                     poll_interval: config.millis(c"pollIntervalMs", defaults.poll_interval)?,

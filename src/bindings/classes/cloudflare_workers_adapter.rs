@@ -27,7 +27,7 @@ impl CloudflareWorkersAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = CloudflareWorkersAdapterConfig {
                     service_url: config.string(c"serviceUrl")?.unwrap_or_default(),
-                    auth_token: config.string(c"authToken")?,
+                    auth_token: config.secret(c"authToken")?,
                     job_def_url: config.string(c"jobDefUrl")?,
                 };
                 Ok(CoreCloudflareWorkersAdapter::new(config, around))

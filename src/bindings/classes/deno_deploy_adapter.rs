@@ -25,7 +25,7 @@ impl DenoDeployAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = DenoDeployAdapterConfig {
                     service_url: config.string(c"serviceUrl")?.unwrap_or_default(),
-                    auth_token: config.string(c"authToken")?,
+                    auth_token: config.secret(c"authToken")?,
                 };
                 Ok(CoreDenoDeployAdapter::new(config, around))
             })?;

@@ -25,7 +25,7 @@ impl FlyMachinesAdapter {
         let service =
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = FlyMachinesAdapterConfig {
-                    api_token: config.string(c"apiToken")?.unwrap_or_default(),
+                    api_token: config.secret(c"apiToken")?.unwrap_or_default(),
                     app_name: config.string(c"appName")?.unwrap_or_default(),
                     image_ref: config.string(c"imageRef")?.unwrap_or_default(),
                     region: config.string(c"region")?,

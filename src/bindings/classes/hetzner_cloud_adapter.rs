@@ -27,7 +27,7 @@ impl HetznerCloudAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let defaults = HetznerCloudAdapterConfig::default();
                 let config = HetznerCloudAdapterConfig {
-                    api_token: config.string(c"apiToken")?.unwrap_or_default(),
+                    api_token: config.secret(c"apiToken")?.unwrap_or_default(),
                     server_type: config.string(c"serverType")?.unwrap_or_default(),
                     image: config.string(c"image")?.unwrap_or_default(),
                     ssh_key_id: config.number(c"sshKeyId")?,
@@ -35,7 +35,7 @@ impl HetznerCloudAdapter {
                     poll_interval: config.millis(c"pollIntervalMs", defaults.poll_interval)?,
                     limit: config.millis(c"timeoutMs", defaults.limit)?,
                     api_url: config.string(c"apiUrl")?,
-                    result_url: config.string(c"resultUrl")?,
+                    result_url: config.secret(c"resultUrl")?,
                     forward_env: config.forward_env()?,
                 };
                 Ok(CoreHetznerCloudAdapter::new(config, around))

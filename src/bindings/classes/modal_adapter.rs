@@ -26,7 +26,7 @@ impl ModalAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = ModalAdapterConfig {
                     endpoint_url: config.string(c"endpointUrl")?.unwrap_or_default(),
-                    auth_token: config.string(c"authToken")?,
+                    auth_token: config.secret(c"authToken")?,
                     forward_env: config.forward_env()?,
                 };
                 Ok(CoreModalAdapter::new(config, around))

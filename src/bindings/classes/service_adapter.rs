@@ -27,7 +27,7 @@ use crate::{
     adapters::{ForwardEnv, WorkerAdapter},
 };
 #[cfg(feature = "http")]
-use crate::{adapters::Surroundings, storage::ArtifactStorage};
+use crate::{adapters::Surroundings, cloud::Secret, storage::ArtifactStorage};
 
 /// An adapter, and the realm it was made in.
 #[derive(Debug)]
@@ -114,6 +114,12 @@ impl<'a> Config<'a> {
     pub(super) fn string(&self, name: &CStr) -> Result<Option<String>> {
         let text = self.of_type(name, "a string", |value| self.realm.state.js.as_string(value))?;
         Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    /// A string that says something, and is not shown.
+    #[cfg(feature = "http")]
+    pub(super) fn secret(&self, name: &CStr) -> Result<Option<Secret>> {
+        Ok(self.string(name)?.map(Secret))
     }
 
     fn of_type<T>(

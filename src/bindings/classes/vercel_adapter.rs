@@ -25,7 +25,7 @@ impl VercelAdapter {
             ServiceAdapter::constructing(env, &this, class, &config, |config, around| {
                 let config = VercelAdapterConfig {
                     service_url: config.string(c"serviceUrl")?.unwrap_or_default(),
-                    auth_token: config.string(c"authToken")?,
+                    auth_token: config.secret(c"authToken")?,
                     job_def_url: config.string(c"jobDefUrl")?,
                 };
                 Ok(CoreVercelAdapter::new(config, around))

@@ -5,25 +5,18 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use gcp_auth::{CustomServiceAccount, TokenProvider};
 use tokio::sync::OnceCell;
 
+use super::super::Secret;
+
 /// Who may read and write objects.
 const SCOPES: &[&str] = &["https://www.googleapis.com/auth/devstorage.read_write"];
 
 /// The key of a service account.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum GoogleKey {
     /// In a file, as Google gives it out.
     File(PathBuf),
     /// The content of such a file.
-    Json(String),
-}
-
-impl fmt::Debug for GoogleKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Json(_) => f.write_str("Json"),
-        }
-    }
+    Json(Secret),
 }
 
 /// Why there is no token.
@@ -69,7 +62,7 @@ impl AccessTokens {
                     TokenError(format!("{}: {}", path.display(), TokenError::from(error).0))
                 })?)
             }
-            Some(GoogleKey::Json(text)) => Arc::new(CustomServiceAccount::from_json(text)?),
+            Some(GoogleKey::Json(Secret(text))) => Arc::new(CustomServiceAccount::from_json(text)?),
             None => gcp_auth::provider().await?,
         })
     }

@@ -14,7 +14,10 @@ use google_cloud_auth::{
 };
 use serde_json::Value;
 
-use super::super::failure::{FATAL, TRANSIENT, describe};
+use super::super::{
+    Secret,
+    failure::{FATAL, TRANSIENT, describe},
+};
 use crate::model::RetryHint;
 
 /// The longest that getting a token may take, with all that the library tries.
@@ -30,7 +33,7 @@ pub(crate) struct IdTokens {
 
 /// A token, and where it is from.
 pub(crate) struct Issued {
-    pub(crate) token: String,
+    pub(crate) token: Secret,
     source: Arc<IDTokenCredentials>,
 }
 
@@ -52,7 +55,7 @@ impl IdTokens {
             Err(_late) => Err(Error::new("no token was issued in time", TRANSIENT)),
         };
         match token {
-            Ok(token) => Ok(Issued { token, source }),
+            Ok(token) => Ok(Issued { token: Secret(token), source }),
             Err(error) => {
                 // What has failed for good would fail for ever.
                 self.forget(&source);

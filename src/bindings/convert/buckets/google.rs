@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::super::super::{realm::Realm, value::Value};
 use crate::{
     Error, Result,
-    cloud::google::GoogleKey,
+    cloud::{Secret, google::GoogleKey},
     storage::{BucketOptions, GcsOptions},
 };
 
@@ -49,7 +49,7 @@ impl Realm {
         }
         default(&mut key, "type", "service_account");
         default(&mut key, "token_uri", "https://oauth2.googleapis.com/token");
-        Ok(Some(GoogleKey::Json(Json::Object(key).to_string())))
+        Ok(Some(GoogleKey::Json(Secret(Json::Object(key).to_string()))))
     }
 }
 
