@@ -1,7 +1,7 @@
 // HetznerCloudAdapter against a stand-in that follows the documents of the API, and whose servers really run their script.
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { HetznerCloudAdapter, JobExecutor, LocalStorageAdapter } from '../index.js'
+import { HetznerCloudAdapter, JobExecutor, LocalStorageAdapter, S3StorageAdapter } from '../index.js'
 import { captureConsole, printed } from './support/console.mjs'
 import { tempFolder } from './support/files.mjs'
 import { startHetzner, startResults } from './support/hetzner.mjs'
@@ -147,6 +147,23 @@ describe('a result channel', () => {
       )
     }
     expect(hetzner.api.requests).toEqual([])
+  })
+
+  it('is signed for as long as clouds allow', async () => {
+    await start({ boot: false })
+    const credentials = { accessKeyId: 'key', secretAccessKey: 'hush' }
+    const endpoint = 'http://127.0.0.1:1'
+    const storage = new S3StorageAdapter({ bucket: 'own', region: 'us-east-1', endpoint, credentials })
+    const seconds = async (timeoutMs) => {
+      const stop = new AbortController()
+      const orders = hetzner.orders.length
+      const running = make({ storage, timeoutMs }).execute(sh('true', { signal: stop.signal }))
+      await until(() => hetzner.orders.length > orders, 'the order')
+      stop.abort()
+      await running
+      return /X-Amz-Expires=(\d+)/.exec(hetzner.orders.at(-1).user_data)[1]
+    }
+    expect([await seconds(60_000), await seconds(Infinity)]).toEqual(['660', '604800'])
   })
 
   it('must be a URL', async () => {

@@ -30,6 +30,8 @@ use crate::{
 const API: &str = "https://api.hetzner.cloud/v1";
 /// How much longer than its work a server may be there: it has to start, and to be deleted.
 const MARGIN: Duration = Duration::from_mins(10);
+/// The longest that Amazon and Google let a signed URL be valid.
+const LONGEST_SIGNED: Duration = Duration::from_hours(7 * 24);
 /// What success begins with.
 const COMPLETED: &str = "Execution completed.\n";
 
@@ -166,7 +168,7 @@ impl HetznerCloudAdapter {
             chunk.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
         let name = format!("helios-worker-{chunk}-{}", &Uuid::new_v4().simple().to_string()[..12]);
         let expires = self.config.limit + MARGIN;
-        let exchange = self.exchange(&name, expires).await?;
+        let exchange = self.exchange(&name, expires.min(LONGEST_SIGNED)).await?;
         let environment = self.around.environment.snapshot();
         let env = self.config.forward_env.pick(std::mem::take(&mut job.env), environment);
         let script = script::script(&job.command, &job.args, &env, &exchange.put);
