@@ -3,6 +3,7 @@
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod buckets;
 mod chunk_job;
+mod execution;
 mod options;
 mod result;
 mod resumed;
@@ -13,7 +14,7 @@ mod stitcher;
 mod worker;
 mod worker_job;
 
-pub(super) use options::{JsExecution, Signal};
+pub(super) use execution::{JsExecution, Signal};
 pub(super) use spec::chunk_id;
 pub(super) use status::foreign;
 pub(super) use worker_job::{DirectJob, read_environment};
