@@ -201,7 +201,9 @@ describe('an interrupted run', () => {
 describe('resume', () => {
   it('goes on with what is not done, with the options there were', async () => {
     const cwd = tempFolder()
-    writeJob(cwd, [quick(0), `sh -c "printf x >> 1.runs; [ -e open ] || exit 5; printf done > 1.out"`])
+    // The failure of one ends the other, unless that is done.
+    const first = 'until grep -q chunkDone jobs/*.jsonl; do sleep 0.05; done; exit 5'
+    writeJob(cwd, [quick(0), `sh -c "printf x >> 1.runs; [ -e open ] || { ${first}; }; printf done > 1.out"`])
     const run = await command(['run', 'job.json', '--json', '--retries', '0', '-c', '2'], { cwd })
     expect(run.code).toBe(1)
     const { job } = eventsIn(run.stdout)[0]

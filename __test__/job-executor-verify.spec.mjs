@@ -108,18 +108,27 @@ describe('a merge command', () => {
 describe.skipIf(toolsets().length === 0)('with FfmpegStitcher', () => {
   const [{ ffmpeg } = {}] = toolsets()
   const stitcher = () => new FfmpegStitcher(undefined, { ffmpegPath: ffmpeg })
-  const folder = () => {
+  const folder = (rate = 10) => {
     mkdirSync(join(jobDir, 'made'))
-    for (const i of [1, 2, 3]) clip(ffmpeg, join(jobDir, 'made', `${i}.mp4`), { start: i * 10 })
-    clip(ffmpeg, join(jobDir, 'made', 'short.mp4'), { frames: 7 })
+    for (const i of [1, 2, 3]) clip(ffmpeg, join(jobDir, 'made', `${i}.mp4`), { start: i * 10, rate })
+    clip(ffmpeg, join(jobDir, 'made', 'short.mp4'), { frames: 7, rate })
   }
   const render = (id, from = id) => chunk(id, { command: `cp made/${from}.mp4 chunk-${id}.mp4` })
   const options = () => ({ jobDir, stitcher: stitcher(), outputFile: 'film.mp4', retryDelay: 0 })
   const why = (id, flaw) => `the command succeeded, but the file '${jobDir}/chunk-${id}.mp4' is not good: ${flaw}`
 
-  it('a chunk that is short of frames is rendered again', async () => {
+  it('a video of another frame rate than its job says is warned of', async () => {
     const lines = captureConsole()
     folder()
+    await execute(spec([render(1), render(2)]), options())
+    expect(printed(lines, 'warn')).toEqual([
+      "Warning: the video has 10 frames per second, not the 30 of the job's metadata.",
+    ])
+  })
+
+  it('a chunk that is short of frames is rendered again', async () => {
+    const lines = captureConsole()
+    folder(30)
     const command = sh('cp made/short.mp4 chunk-2.mp4; cp made/2.mp4 made/short.mp4')
     await execute(spec([render(1), chunk(2, { command })]), { ...options(), retries: 1 })
     expect(printed(lines, 'warn')).toEqual([

@@ -107,11 +107,11 @@ describe('close', () => {
     expect(await next.waitForJob(ids[1])).toMatchObject({ state: 'completed' })
   })
 
-  it('waits for a job that is just being submitted', async () => {
+  it.each([1, 20_000])('waits for a job that is just being submitted (%i chunks)', async (chunks) => {
     captureConsole()
     const gated = gatedAdapter()
     const manager = managed(gated, {}, new FileJobRepository(tempFolder()))
-    const submitted = manager.submitJob(spec(1))
+    const submitted = manager.submitJob(spec(chunks))
     await manager.close()
     expect((await manager.getJob(await submitted)).state).toBe('paused')
     expect(gated.active).toBe(0)

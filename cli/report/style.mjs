@@ -68,6 +68,6 @@ summary:focus-visible, pre:focus-visible, .scroll:focus-visible { outline: 2px s
 .meter { height: .75rem; min-width: 6rem; background: var(--track); border-radius: .3rem; overflow: hidden; margin-top: .35rem; }
 .meter i { display: block; height: 100%; background: var(--done); }
 footer { color: var(--soft); font-size: .85rem; }
-@media (max-width: 40rem) { th, td { padding-right: .8rem; } .compared { width: auto; } .meter { min-width: 3rem; } }
+@media (max-width: 40rem) { .axis span:nth-child(even) { display: none; } th, td { padding-right: .8rem; } .compared { width: auto; } .meter { min-width: 3rem; } }
 @media print { body { background: none; } section, .tiles div { break-inside: avoid; } details > * { display: block; } }
 `

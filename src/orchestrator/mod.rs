@@ -17,7 +17,7 @@ use futures_util::future::LocalBoxFuture;
 pub use abort::{AbortSource, FailureSlot};
 pub use executor::JobExecutor;
 pub use gate::{Gate, Lane, Permit};
-pub use manager::{JobManager, JobManagerOptions, StoredOptions};
+pub use manager::{Admission, JobManager, JobManagerOptions, StoredOptions};
 pub use observer::{JobObserver, OutputStream};
 pub use options::{Concurrency, JobExecutionOptions, VerifyChunks};
 pub use retry::{RetryBackoff, RetryJudge};

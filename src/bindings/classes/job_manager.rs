@@ -90,11 +90,13 @@ impl JobManager {
             }
             let state = Rc::clone(&realm.state);
             let work = async move {
+                // At once: a close that is called after this waits for the job.
+                let admission = core.admit().await?;
                 if state.turn.is_overdue() {
                     // A job of thousands of chunks takes milliseconds to read, and as long to write.
                     yield_to_event_loop(&state).await;
                 }
-                core.submit_job(spec, options).await
+                admission.submit_job(spec, options).await
             };
             Ok(realm.promise(work, |realm, id| Ok(realm.state.js.string(&id))))
         })

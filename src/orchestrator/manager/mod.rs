@@ -156,17 +156,15 @@ impl JobManager {
     /// # Errors
     /// When the record cannot be stored, or the manager is closed. What goes wrong later is found in the record.
     pub async fn submit_job(&self, spec: JobSpec, options: JobExecutionOptions) -> Result<String> {
-        let shared = &self.0;
-        let _open = shared.opened().await?;
-        let id = Uuid::new_v4().to_string();
-        let _control = shared.controls.acquire(&id).await;
-        let member = shared.member().await?;
-        let manager = member.as_ref().map(|member| member.name().to_owned());
-        let status =
-            JobStatus { manager, options: shared.recorded(&options), ..pending_status(&id, &spec) };
-        shared.repository.save(&status).await?;
-        shared.start(Run::submitted(&id, spec), options, member).await;
-        Ok(id)
+        self.admit().await?.submit_job(spec, options).await
+    }
+
+    /// Holds the manager open for a job that is about to be submitted.
+    ///
+    /// # Errors
+    /// When the manager is closed.
+    pub async fn admit(&self) -> Result<Admission<'_>> {
+        Ok(Admission { shared: &self.0, _open: self.0.opened().await? })
     }
 
     /// Cancels a job that is pending, running or paused. When the future settles nothing of it runs any more.
@@ -248,6 +246,32 @@ impl JobManager {
             // Somebody else goes on with it, and its record will say so.
             tokio::time::sleep(LOOK_PAUSE).await;
         }
+    }
+}
+
+/// The right to start a job. As long as it is held the manager does not close.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    shared: &'a Rc<Shared>,
+    _open: tokio::sync::RwLockReadGuard<'a, bool>,
+}
+
+impl Admission<'_> {
+    /// As [`JobManager::submit_job`].
+    ///
+    /// # Errors
+    /// When the record cannot be stored.
+    pub async fn submit_job(&self, spec: JobSpec, options: JobExecutionOptions) -> Result<String> {
+        let shared = self.shared;
+        let id = Uuid::new_v4().to_string();
+        let _control = shared.controls.acquire(&id).await;
+        let member = shared.member().await?;
+        let manager = member.as_ref().map(|member| member.name().to_owned());
+        let status =
+            JobStatus { manager, options: shared.recorded(&options), ..pending_status(&id, &spec) };
+        shared.repository.save(&status).await?;
+        shared.start(Run::submitted(&id, spec), options, member).await;
+        Ok(id)
     }
 }
 
