@@ -55,17 +55,17 @@ async function main() {
     process.exit(130)
   })
   const results = []
-  let machine
   try {
     for (const row of chosen) results.push(await measureRow(row, temporary))
-    machine = describeMachine({ startedAt, idleLoopMs: await idleLoop(temporary) })
+    const machine = describeMachine({ startedAt, idleLoopMs: await idleLoop(temporary) })
+    const assessed = results.map((result) => assess(result, results))
+    console.log(`\n${table(assessed)}\n`)
+    for (const { row, error } of results) if (error) console.log(`${row.name}: ${error}`)
+    report(assessed, machine)
   } finally {
+    // Last: on some disks it takes minutes.
     remove()
   }
-  const assessed = results.map((result) => assess(result, results))
-  console.log(`\n${table(assessed)}\n`)
-  for (const { row, error } of results) if (error) console.log(`${row.name}: ${error}`)
-  report(assessed, machine)
   if (results.some(({ error }) => error)) process.exitCode = 1
 }
 
